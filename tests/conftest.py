@@ -1,0 +1,44 @@
+"""What all tests share: a network namespace for those that talk to the kernel."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from netower.app.namespace import network_namespace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def forbidden(reason: object) -> None:
+    """End a live test that this machine cannot run: a skip, but a failure in CI, where nothing live may go untested."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must run the live tests: {reason}")
+    pytest.skip(str(reason))
+
+
+@pytest.fixture
+def namespace() -> Iterator[int]:
+    """A network namespace that the test alone is in, with loopback up; its descriptor, for `namespace.inside`.
+
+    A file whose tests share one namespace overrides this fixture with one of a wider scope.
+    """
+    if not os.path.exists("/dev/net/tun"):
+        forbidden("there is no /dev/net/tun: no TAP can be made")
+    try:
+        context = network_namespace()
+        descriptor = context.__enter__()
+    except PermissionError as error:
+        forbidden(error)
+    try:
+        yield descriptor
+    finally:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture(autouse=True)
+def _live_tests_have_a_namespace(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("live"):
+        request.getfixturevalue("namespace")
