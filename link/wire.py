@@ -1,0 +1,123 @@
+"""A wire in memory: two ends, each of them a link. What is sent into one arrives at the other, at once and in order.
+
+Impairments (loss, delay, reordering) are no business of the wire's: they are links that wrap one of its ends.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter, deque
+from typing import TYPE_CHECKING
+
+from .link import Offloads
+from .loopback import arrival
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .packet import Packet
+
+
+class WireEnd:
+    """One end of a `Wire`.
+
+    ``observer`` is called when a frame arrives here and none was waiting. It is called from within the other end's
+    ``send_packet``, so it should only take note, and the frames should then be received until there are none.
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_closed",
+        "_largest",
+        "_peer",
+        "_queue",
+        "address",
+        "counters",
+        "mtu",
+        "observer",
+        "offloads",
+    )
+
+    _peer: WireEnd
+
+    def __init__(self, address: bytes | None, mtu: int, header_size: int, offloads: Offloads, capacity: int) -> None:
+        self.address = address
+        self.mtu = mtu
+        self.offloads = offloads
+        self.observer: Callable[[], object] | None = None
+        #: Frames that were dropped on their way to this end, by reason.
+        self.counters: Counter[str] = Counter()
+        self._largest = mtu + header_size
+        self._capacity = capacity
+        self._queue: deque[Packet] = deque()
+        self._closed = False
+
+    def send_packet(self, packet: Packet) -> None:
+        """Send a frame to the other end."""
+        self._peer._arrive(packet)
+
+    def _arrive(self, packet: Packet) -> None:
+        queue = self._queue
+        if self._closed:
+            self.counters["link_down"] += 1
+        elif packet.end > self._largest and not (
+            packet.segment_size and self.offloads & (Offloads.TSO4 | Offloads.TSO6)
+        ):
+            self.counters["too_big"] += 1
+        elif len(queue) >= self._capacity:
+            self.counters["queue_full"] += 1
+        else:
+            queue.append(arrival(packet))
+            if len(queue) == 1 and self.observer is not None:
+                self.observer()
+
+    def receive_packet(self) -> Packet | None:
+        """The oldest frame that has arrived here, or None. Raises OSError (ENETDOWN) once this end is closed."""
+        if self._queue:
+            return self._queue.popleft()
+        if self._closed:
+            raise OSError(errno.ENETDOWN, "this end of the wire is closed")
+        return None
+
+    def fileno(self) -> int:
+        """No descriptor: -1."""
+        return -1
+
+    def close(self) -> None:
+        """Forget what waits at this end. What the other end goes on sending is lost, and counted as ``link_down``."""
+        self._closed = True
+        self._queue.clear()
+
+
+class Wire:
+    """Two ends that are connected with each other: ``first, second = Wire().ends``.
+
+    With ``ethernet`` it carries Ethernet II frames, and its ends have the addresses given, or else 02:00:00:00:00:01
+    and 02:00:00:00:00:02; without, bare IP packets. ``mtu`` is in bytes, without the Ethernet header. A frame larger
+    than that is dropped and counted as ``too_big``, unless the wire offers segmentation among its ``offloads``: then
+    it is passed on uncut, and the receiver finds a packet with a ``segment_size``. In the same way an unfinished
+    checksum stays PARTIAL. ``capacity`` is how many frames can wait at either end; more are dropped and counted as
+    ``queue_full``.
+    """
+
+    __slots__ = ("ends",)
+
+    def __init__(
+        self,
+        *,
+        ethernet: bool = True,
+        addresses: tuple[bytes, bytes] | None = None,
+        mtu: int = 1500,
+        offloads: Offloads = Offloads.NONE,
+        capacity: int = 1000,
+    ) -> None:
+        from .ethernet import HEADER_SIZE, local_address  # with construct, 50 ms: not for all who import the link floor
+
+        first_address, second_address = addresses or (local_address(1), local_address(2))
+        if ethernet:
+            first = WireEnd(first_address, mtu, HEADER_SIZE, offloads, capacity)
+            second = WireEnd(second_address, mtu, HEADER_SIZE, offloads, capacity)
+        else:
+            first, second = (WireEnd(None, mtu, 0, offloads, capacity) for _ in range(2))
+        first._peer, second._peer = second, first
+        self.ends = first, second
