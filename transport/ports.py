@@ -12,9 +12,10 @@ unless both owners set SO_REUSEADDR and none of them listens, or both set SO_REU
 from __future__ import annotations
 
 import errno
-import os
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
+
+from .errors import error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator
@@ -86,7 +87,7 @@ class PortRegistry:
         every port of the range) conflicts with another claim, EINVAL where the owner has a port already.
         """
         if owner in self._claims:
-            raise _error(errno.EINVAL)
+            raise error(errno.EINVAL)
         terms = _Terms(address, reuse, reuseport, implicit=False)
         if port == 0:
             # Two claims that merely tolerate each other do not get the same port unasked.
@@ -95,7 +96,7 @@ class PortRegistry:
         elif self._conflict(port, terms):
             port = 0
         if port == 0:
-            raise _error(errno.EADDRINUSE)
+            raise error(errno.EADDRINUSE)
         self._join(port, terms, owner)
         return port
 
@@ -124,7 +125,7 @@ class PortRegistry:
             if all(terms.implicit for terms in self._ports.get(port, ())) and not taken(port):
                 self._join(port, _Terms(address, reuse, reuseport=False, implicit=True), owner)
                 return port
-        raise _error(errno.EADDRNOTAVAIL)
+        raise error(errno.EADDRNOTAVAIL)
 
     def share(self, address: Address, port: int, owner: Hashable) -> None:
         """Let ``owner`` use a port that is bound already, on the conditions of whoever bound it (of the claim on this
@@ -138,7 +139,7 @@ class PortRegistry:
         for claim in self._ports.get(port, {}).values():
             both = claim.terms.reuseport and terms.reuseport
             if claim.listeners and claim.terms.overlaps(address) and not both:
-                raise _error(errno.EADDRINUSE)
+                raise error(errno.EADDRINUSE)
         self._join(port, terms, owner).listeners.add(owner)
 
     def amend(
@@ -207,7 +208,3 @@ class PortRegistry:
         claim.owners += 1
         self._claims[owner] = claim
         return claim
-
-
-def _error(number: int) -> OSError:
-    return OSError(number, os.strerror(number))
