@@ -1,0 +1,5 @@
+"""``netower bench``: the same programs on this stack and on the kernel's, side by side."""
+
+from .cli import command
+
+__all__ = ["command"]

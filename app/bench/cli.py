@@ -1,0 +1,172 @@
+"""``netower bench``: this stack beside the kernel's, on the same work, in one run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ..namespace import enter_private
+from ..output import print_json, print_table
+from ..parameters import json_option
+from . import ends
+from .measures import MEASURES, Measure, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+REPETITIONS: Final = 3
+SYSTEMS: Final = ("kernel", "netower")
+
+
+@click.command()
+@click.option("--seconds", default=0.7, show_default=True, type=click.FloatRange(0.05, 60), help="Length of a sample.")
+@click.option("--repeat", default=REPETITIONS, show_default=True, type=click.IntRange(1), help="Samples of a figure.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    type=click.Choice([measure.name for measure in MEASURES]),
+    help="Measure just this (repeatable): " + ", ".join(measure.name for measure in MEASURES) + ".",
+)
+@click.option(
+    "--system", "systems", multiple=True, default=SYSTEMS, type=click.Choice(SYSTEMS), help="Measure just this stack."
+)
+@click.option("--pin", is_flag=True, help="Keep the peer on one CPU and the stack with its program on another.")
+@json_option
+def command(
+    seconds: float, repeat: int, only: tuple[str, ...], systems: tuple[str, ...], pin: bool, as_json: bool
+) -> int:
+    """Measure this stack over a TAP beside the kernel's over veth: the same programs, the same machine, one run.
+
+    Each end is a process of its own, and the figures are what a program sees. A figure is the median of several
+    samples, taken in turns from the two stacks; its ratio is netower's to the kernel's. Needs root or user namespaces.
+
+    \b
+    Examples:
+      netower bench                        everything, in under a minute
+      netower bench --only rtt --pin       the round trip, with fixed CPUs
+      netower bench --json > figures.json
+    """  # fmt: skip
+    measures = [measure for measure in MEASURES if not only or measure.name in only]
+    placement = ends.Placement.pinned() if pin else ends.Placement()
+    enter_private()
+    try:
+        with tempfile.TemporaryDirectory(prefix="netower-bench-") as directory:
+            bench = Bench(measures, systems, seconds, repeat, placement, Path(directory))
+            report = bench.run(progress=sys.stderr.isatty())
+    except ends.MeasurementFailed as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+    return 1 if report["failures"] else 0
+
+
+class Bench:
+    """One run: every measure, on every system, several times in turns."""
+
+    def __init__(
+        self, measures: list[Measure], systems: tuple[str, ...], seconds: float, repeat: int,
+        placement: ends.Placement, directory: Path,
+    ) -> None:  # fmt: skip
+        self.measures = measures
+        self.systems = systems
+        self.seconds = seconds
+        self.repeat = repeat
+        self.placement = placement
+        self.directory = directory
+        self.failures: list[str] = []
+
+    def run(self, *, progress: bool) -> dict[str, Any]:
+        with ExitStack() as cleanup:
+            rigs: dict[str, ends.Rig] = {
+                system: cleanup.enter_context(self._rig(system)) for system in SYSTEMS if system in self.systems
+            }
+            memory = {"started": rigs["netower"].memory()} if "netower" in rigs else {}
+            figures = []
+            for measure in _watched(self.measures, progress):
+                samples = self._sample(measure, rigs)
+                figures += [compare(samples, figure) for figure in measure.figures]
+            if memory:
+                memory["finished"] = rigs["netower"].memory()
+        return {
+            "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
+            "placement": self.placement.text,
+            "mtu": ends.MTU,
+            "seconds": self.seconds,
+            "repeat": self.repeat,
+            "figures": figures,
+            "memory": memory,
+            "failures": self.failures,
+        }
+
+    def _rig(self, system: str) -> Any:
+        if system == "kernel":
+            return ends.kernel_over_veth(self.placement)
+        return ends.stack_over_tap(self.placement, self.directory)
+
+    def _sample(self, measure: Measure, rigs: dict[str, ends.Rig]) -> dict[str, dict[str, list[float]]]:
+        samples: dict[str, dict[str, list[float]]] = {system: {} for system in rigs}
+        for _ in range(self.repeat):
+            for system, rig in rigs.items():
+                try:
+                    result = measure.run(rig, self.seconds)
+                except (ends.MeasurementFailed, ValueError) as error:
+                    self.failures.append(f"{measure.name} on {system}: {error}")
+                    continue
+                for name, value in result.items():
+                    samples[system].setdefault(name, []).append(value)
+        return samples
+
+
+def _watched(measures: list[Measure], progress: bool) -> Iterator[Measure]:
+    if not progress:
+        yield from measures
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(measures, "Measuring", console=Console(stderr=True), transient=True)
+
+
+def _print(report: dict[str, Any]) -> None:
+    systems = [system for system in SYSTEMS if system in report["figures"][0]]
+    both = len(systems) == len(SYSTEMS)
+    columns = ["", *systems, *(["ratio"] if both else []), "unit"]
+    rows = [
+        [
+            figure["title"],
+            *(_number(figure[system]) for system in systems),
+            *([_ratio(figure["ratio"])] if both else []),
+            figure["unit"],
+        ]
+        for figure in report["figures"]
+    ]
+    print_table(columns, rows, right=columns[1:-1])
+    print(f"MTU {report['mtu']}, median of {report['repeat']} samples of {report['seconds']} s; {report['placement']}")
+    if report["memory"]:
+        start, end = report["memory"]["started"], report["memory"]["finished"]
+        print(
+            f"memory of the stack: {start['resident'] / 1e6:.1f} MB when started, {end['resident'] / 1e6:.1f} MB "
+            f"at the end, {end['highest'] / 1e6:.1f} MB at its highest"
+        )
+    for failure in report["failures"]:
+        click.echo(f"netower bench: {failure}", err=True)
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

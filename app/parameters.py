@@ -1,0 +1,34 @@
+"""Options that several commands share, and what they accept."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import click
+
+
+def interface_address(text: str) -> str:
+    """An option's type: an address with its prefix length, such as ``10.77.0.2/24``."""
+    try:
+        interface = ipaddress.ip_interface(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not an address with a prefix length, such as 10.77.0.2/24") from None
+    if "/" not in text:
+        raise click.BadParameter(f"{text!r} lacks its prefix length, such as {text}/{interface.max_prefixlen - 8}")
+    if interface.is_multicast or interface.is_unspecified:
+        raise click.BadParameter(f"{text!r} cannot be the address of a host")
+    return text
+
+
+def ip_address(text: str) -> str:
+    """An option's type: an address, such as ``10.77.0.1``."""
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not an IP address") from None
+
+
+path_option = click.option(
+    "--path", metavar="SOCKET", help="The stack's socket.  [default: $NETOWER_PATH, else one for this user]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
