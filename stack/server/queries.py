@@ -1,0 +1,86 @@
+"""What tools ask a running stack, and the answers, as JSON can hold them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from ...link.ethernet import address_text
+from ...net.address import text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .server import StackServer
+
+
+def answer(server: StackServer, name: str, arguments: dict[str, Any], reply: Callable[[Any], None]) -> None:
+    """Answer the question ``name``: call ``reply`` with the answer, now or (for what takes time) later.
+
+    Raises ValueError for a question that nobody knows, and whatever malformed arguments raise.
+    """
+    ask = _QUESTIONS.get(name)
+    if ask is None:
+        raise ValueError(f"no such question: {name}")
+    reply(ask(server))
+
+
+def interfaces(server: StackServer) -> list[dict[str, Any]]:
+    """The interfaces of the host, with what has passed through them."""
+    return [
+        {
+            "name": interface.name,
+            "mtu": interface.mtu,
+            "link_address": address_text(interface.link_address) if interface.link_address else None,
+            "addresses": list(map(str, interface.addresses)),
+            "offloads": interface.offloads.name or "NONE",
+            "rx_packets": interface.rx_packets,
+            "rx_bytes": interface.rx_bytes,
+            "tx_packets": interface.tx_packets,
+            "tx_bytes": interface.tx_bytes,
+        }
+        for interface in server.host.interfaces
+    ]
+
+
+def routes(server: StackServer) -> list[dict[str, Any]]:
+    """The routing table, the longest prefixes first."""
+    return [
+        {
+            "destination": str(route.prefix) if route.prefix.length else "default",
+            "via": text(route.via) if route.via is not None else None,
+            "interface": route.interface.name,
+            "source": text(route.source) if route.source is not None else None,
+            "metric": route.metric,
+            "mtu": route.mtu or None,
+        }
+        for route in server.host.routes
+    ]
+
+
+def neighbors(server: StackServer) -> list[dict[str, Any]]:
+    """The neighbors on every interface, and how sure the host is of them."""
+    return [
+        {
+            "address": text(neighbor.address),
+            "interface": interface.name,
+            "link_address": address_text(neighbor.link_address) if neighbor.link_address else None,
+            "state": neighbor.state.name,
+        }
+        for interface in server.host.interfaces
+        for neighbor in interface.neighbors
+    ]
+
+
+def counters(server: StackServer) -> dict[str, int]:
+    """What was dropped, refused or noted by every floor, by reason."""
+    found = dict(server.host.internet.counters)
+    found |= {f"program.{reason}": count for reason, count in server.counters.items()}
+    for interface in server.host.interfaces:
+        for reason, count in getattr(interface.link, "counters", {}).items():
+            found[f"link.{interface.name}.{reason}"] = count
+    return dict(sorted(found.items()))
+
+
+_QUESTIONS: Final[dict[str, Callable[[StackServer], Any]]] = {
+    question.__name__: question for question in (interfaces, routes, neighbors, counters)
+}
