@@ -1,0 +1,116 @@
+"""The engine: runs one host on the machine's clock and on epoll.
+
+A turn of the engine is a batch: wait, tell the host the time, serve every descriptor that is ready, let the host finish
+the batch (where it acknowledges and sends once), and ask it when it wants to be woken.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..net.interface import Interface
+    from .host import Host
+
+log = logging.getLogger(__name__)
+
+#: Frames taken from one link before the other descriptors have their turn; a full batch of 64 KB frames is 4 MB.
+FRAMES_PER_BATCH = 64
+#: The engine never sleeps longer than this, in seconds (epoll's time-out is a C int of milliseconds).
+LONGEST_SLEEP = 3600.0
+
+
+class Engine:
+    """Drives ``host``: its links, and whatever descriptors are registered.
+
+    ``clock`` returns seconds that never go back. A handler is called with the epoll events of its descriptor.
+    """
+
+    def __init__(self, host: Host, clock: Callable[[], float] = time.monotonic) -> None:
+        self.host = host
+        self._clock = clock
+        self._epoll = select.epoll()
+        self._handlers: dict[int, Callable[[int], object]] = {}
+        self._links: dict[Interface, int] = {}
+        self._running = False
+        host.advance(clock())
+
+    def register(self, descriptor: int, events: int, handler: Callable[[int], object]) -> None:
+        self._epoll.register(descriptor, events)
+        self._handlers[descriptor] = handler
+
+    def modify(self, descriptor: int, events: int) -> None:
+        self._epoll.modify(descriptor, events)
+
+    def unregister(self, descriptor: int) -> None:
+        """Forget a descriptor, before it is closed."""
+        del self._handlers[descriptor]
+        with contextlib.suppress(OSError):
+            self._epoll.unregister(descriptor)
+
+    def turn(self, longest: float = LONGEST_SLEEP) -> None:
+        """One batch; waits at most ``longest`` seconds for something to do."""
+        self._watch_links()
+        ready = self._epoll.poll(self._patience(longest), 256)
+        host = self.host
+        host.advance(self._clock())
+        handlers = self._handlers
+        for descriptor, events in ready:
+            handler = handlers.get(descriptor)
+            if handler is None:
+                continue  # unregistered by an earlier handler of this batch
+            try:
+                handler(events)
+            except Exception:  # the engine serves every other program still
+                log.exception("a handler failed")
+        host.pump()
+
+    def run(self) -> None:
+        """Turn until ``stop`` is called."""
+        self._running = True
+        while self._running:
+            self.turn()
+
+    def stop(self) -> None:
+        """Leave ``run`` after the current turn (call it from a handler)."""
+        self._running = False
+
+    def close(self) -> None:
+        self._epoll.close()
+
+    def _patience(self, longest: float) -> float:
+        due = self.host.next_event()
+        if due is None:
+            return longest
+        # Rounded up to epoll's milliseconds by a hair, or the engine would spin in the last one.
+        return min(max(0.0, due - self._clock()) + 0.0005, longest)
+
+    def _watch_links(self) -> None:
+        interfaces = self.host.interfaces
+        if len(interfaces) == len(self._links):
+            return
+        for interface in interfaces:
+            if interface not in self._links:
+                descriptor = interface.link.fileno()
+                self._links[interface] = descriptor
+                if descriptor >= 0:
+                    self.register(descriptor, select.EPOLLIN, lambda _, interface=interface: self._drain(interface))
+        for interface in [known for known in self._links if known not in interfaces]:
+            descriptor = self._links.pop(interface)
+            if descriptor >= 0:
+                self.unregister(descriptor)
+
+    def _drain(self, interface: Interface) -> None:
+        receive_packet = interface.link.receive_packet
+        receive = interface.receive
+        for _ in range(FRAMES_PER_BATCH):
+            packet = receive_packet()
+            if packet is None:
+                return
+            receive(packet)

@@ -1,0 +1,1 @@
+"""A Python program's side of its sockets: the classes behind ``netower.stack.socket``."""

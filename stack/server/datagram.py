@@ -1,0 +1,87 @@
+"""The gate of a datagram socket: each datagram crosses as one message, behind a header that names its peer."""
+
+from __future__ import annotations
+
+import socket as kernel
+import sys
+from typing import TYPE_CHECKING
+
+from ..control import DATAGRAM, NO_ADDRESS, pack_sockaddr, unpack_sockaddr
+from .gate import HUNG_UP, IN, Gate, make_pair
+
+if TYPE_CHECKING:
+    from ..calls import DatagramSocket
+    from .server import StackServer
+
+#: Datagrams taken from one program before the other descriptors have their turn.
+BATCH = 64
+_LARGEST = DATAGRAM.size + 65536
+_HEADER_SIZE = DATAGRAM.size
+
+
+class DatagramGate(Gate):
+    __slots__ = ("_headers",)
+
+    edge_triggered = False
+    socket: DatagramSocket
+
+    @classmethod
+    def make(cls, server: StackServer, socket: DatagramSocket, owner: int) -> tuple[DatagramGate, kernel.socket]:
+        """A gate, and the descriptor to give to the program."""
+        ours, theirs, inode = make_pair(kernel.SOCK_SEQPACKET)
+        gate = cls(server, socket, ours, inode, owner)
+        gate._headers = {}
+        return gate, theirs
+
+    def on_event(self, events: int) -> None:
+        drained = self._from_program() if events & IN else True
+        if drained and events & HUNG_UP:
+            self.leave()
+            self.socket.close()
+
+    def _from_program(self) -> bool:
+        """Send what the program has written; whether that was all."""
+        receive, send = self.end.recv, self.socket.send
+        for _ in range(BATCH):
+            try:
+                message = receive(_LARGEST)
+            except OSError:
+                return True
+            if len(message) < _HEADER_SIZE:
+                return True  # the end
+            try:
+                send([memoryview(message)[_HEADER_SIZE:]], unpack_sockaddr(message[4:_HEADER_SIZE]))
+            except (OSError, ValueError):
+                self.server.counters["gate.datagram_refused"] += 1
+        return False
+
+    def option_changed(self, level: int, option: int) -> None:
+        if (level, option) == (kernel.SOL_SOCKET, kernel.SO_RCVBUF):  # what waits for the program waits in the pair
+            size = int.from_bytes(self.socket.getsockopt(level, option), sys.byteorder)
+            self.end.setsockopt(kernel.SOL_SOCKET, kernel.SO_SNDBUF, size // 2)
+
+    def on_socket(self) -> None:
+        """Hand over what has arrived. A program that does not read loses datagrams, as with a full receive buffer."""
+        socket, end = self.socket, self.end
+        if error := socket.take_error():
+            self._tell(error)
+        while (datagram := socket.receive()) is not None:
+            payload, source = datagram
+            try:
+                end.sendmsg([self._header(source), payload])
+            except OSError:
+                self.server.counters["gate.datagram_dropped"] += 1
+
+    def _header(self, source: tuple[bytes, int]) -> bytes:
+        header = self._headers.get(source)
+        if header is None:
+            if len(self._headers) >= 1024:
+                self._headers.clear()
+            header = self._headers[source] = DATAGRAM.pack(0, pack_sockaddr(*source))
+        return header
+
+    def _tell(self, error: int) -> None:
+        try:
+            self.end.send(DATAGRAM.pack(error, NO_ADDRESS))
+        except OSError:
+            self.server.counters["gate.error_not_told"] += 1

@@ -1,0 +1,186 @@
+"""The gate of a stream socket.
+
+**The pledge.** An AF_UNIX end that is closed while unread data waits in it gives its peer ECONNRESET, after the data. So
+that a reset can be delivered at any time, the gate always leaves one byte unread that it has dealt with already: the
+pledge, planted when the pair is made. Each read takes the old pledge and all new data but the last byte, and peeks at
+that one, the new pledge. (Reads are edge-triggered: the pledge would keep the descriptor readable.)
+
+**Closing.** A hang-up says that the last program has closed: what it wrote is still sent, then the connection closes; if
+it left data unread, the pair's error is ECONNRESET, and the connection is reset, as the kernel does. A half-close says
+shutdown(SHUT_WR). The other way, a FIN shuts our end down for writing, once the program can have all data before it.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket as kernel
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from ..control import CONNECTED, ConnectMode
+from .gate import HALF_CLOSED, HUNG_UP, IN, OUT, Gate, make_pair, waiting_bytes
+
+if TYPE_CHECKING:
+    from ..calls import StreamSocket
+    from .server import StackServer
+
+#: The most that is read from a program at once, in bytes.
+READ_SIZE = 1 << 18
+#: While the peer still owes acknowledgements, reading waits for room for this much, in bytes: few large reads.
+WORTHWHILE = 1 << 16
+#: The most buffers that are written to a program at once (the kernel's IOV_MAX is 1024).
+WRITE_BUFFERS = 64
+
+
+class StreamGate(Gate):
+    __slots__ = ("_eof_sent", "_filler", "_mode", "_program_eof", "_program_gone", "_stalled")
+
+    socket: StreamSocket
+
+    def __init__(self, server: StackServer, socket: StreamSocket, end: kernel.socket, inode: int, owner: int) -> None:
+        self._mode: ConnectMode | None = None  # how the program waits for a connect under way
+        self._filler = 0
+        self._eof_sent = False
+        self._program_eof = False
+        self._program_gone = False
+        self._stalled = False  # data waits in the descriptor for room in the socket
+        super().__init__(server, socket, end, inode, owner)
+
+    @classmethod
+    def make_for(cls, listener: Gate) -> tuple[StreamGate, kernel.socket]:
+        """A gate for the next connection of a listener, and the descriptor to give to the program."""
+        ours, theirs, inode = make_pair(kernel.SOCK_STREAM)
+        theirs.send(b"\0")  # the pledge
+        return cls(listener.server, listener.socket.accept(), ours, inode, listener.owner), theirs
+
+    @classmethod
+    def make(cls, server: StackServer, socket: StreamSocket, owner: int) -> tuple[StreamGate, kernel.socket]:
+        """A gate, and the descriptor to give to the program."""
+        ours, theirs, inode = make_pair(kernel.SOCK_STREAM)
+        theirs.send(b"\0")  # the pledge
+        return cls(server, socket, ours, inode, owner), theirs
+
+    # connecting
+
+    def connect(self, address: tuple[bytes, int] | None, mode: int, filler: int) -> bytes:
+        """A program's connect; raises OSError, EINPROGRESS among them, as connect(2) does."""
+        if mode == ConnectMode.GIVEN_UP:
+            told = self._mode is None
+            self._mode = None
+            return bytes([told])
+        self._filler += filler
+        try:
+            self.socket.connect(address)
+        except OSError as error:
+            if error.errno == errno.EINPROGRESS:
+                self._mode = ConnectMode(mode)
+            elif error.errno != errno.EALREADY:
+                self._drain_filler()
+            raise
+        self._drain_filler()
+        return b""
+
+    def _connect_decided(self) -> None:
+        mode, self._mode = self._mode, None
+        self._drain_filler()
+        if mode == ConnectMode.BLOCKING:
+            try:
+                self.end.send(CONNECTED.pack(self.socket.take_error()))
+            except OSError:
+                return  # the program is gone; the hang-up tells
+
+    def _drain_filler(self) -> None:
+        """Read what only kept the descriptor from polling writable; its last byte is the new pledge."""
+        filler, self._filler = self._filler, 0
+        while filler:
+            filler -= len(self.end.recv(filler))
+
+    # events
+
+    def on_event(self, events: int) -> None:
+        if events & HUNG_UP:
+            self._program_gone = self._program_eof = True
+            if self.end.getsockopt(kernel.SOL_SOCKET, kernel.SO_ERROR) == errno.ECONNRESET:
+                self.abandon()
+                return
+        elif events & HALF_CLOSED:
+            self._program_eof = True
+        if events & OUT:
+            self.wait_for_room(False)
+            self._to_program()
+        if events & (IN | HALF_CLOSED | HUNG_UP) and self._mode is None:
+            self._from_program()
+
+    def on_socket(self) -> None:
+        socket = self.socket
+        if self._mode is not None or self._filler:
+            if socket.connecting:
+                return
+            self._connect_decided()
+        if not socket.connected:
+            return
+        if socket.received or socket.at_end or socket.error:
+            self._to_program()
+        if self._stalled or (self._program_eof and self.end.fileno() >= 0):
+            self._from_program()
+
+    def abandon(self) -> None:
+        """The program left data unread: a reset tells the peer (RFC 1122 §4.2.2.13)."""
+        self.leave()
+        self.socket.abort()
+
+    # from the program to the peer
+
+    def _from_program(self) -> None:
+        socket, end = self.socket, self.end
+        while (size := waiting_bytes(end) - 1) > 0:
+            room = socket.room
+            self._stalled = room < min(size, WORTHWHILE) and (room <= 0 or socket.unacknowledged > 0)
+            if self._stalled:
+                return  # on_socket comes back when there is room
+            size = min(size, room, READ_SIZE)
+            data = memoryview(bytearray(size + 1))
+            end.recv_into(data, size)
+            end.recv_into(data[size:], 1, kernel.MSG_PEEK)
+            socket.write(data[1:])
+        if self._program_gone:
+            self.leave()
+            socket.close()
+        elif self._program_eof:
+            self._half_close()
+
+    def _half_close(self) -> None:
+        if not self.socket.write_ended:
+            self.socket.shutdown(kernel.SHUT_WR)
+        elif self.socket.lingering and self.socket.unacknowledged == 0:
+            self.end.shutdown(kernel.SHUT_RDWR)  # wakes the program that lingers in close
+
+    # from the peer to the program
+
+    def _to_program(self) -> None:
+        socket = self.socket
+        if self.waiting_for_room:
+            return
+        queue = socket.received
+        while queue:
+            buffers = list(islice(queue, WRITE_BUFFERS))
+            try:
+                written = self.end.sendmsg(buffers)
+            except BlockingIOError:
+                self.wait_for_room(True)
+                return
+            except OSError:  # the program reads no more (SHUT_RD, or it is gone, which the hang-up tells)
+                socket.consume(socket.readable)
+                break
+            socket.consume(written)
+        if socket.error:
+            self._deliver_reset()
+        elif socket.at_end and not self._eof_sent:
+            self._eof_sent = True
+            self.end.shutdown(kernel.SHUT_WR)
+
+    def _deliver_reset(self) -> None:
+        """The connection has died: the pledge makes ECONNRESET of our closing; the cause is told on request."""
+        self.server.remember_cause(self.inode, self.socket.take_error())
+        self.leave()
+        self.socket.close()
