@@ -1,0 +1,153 @@
+"""Capture: a link around a link that writes what passes to a pcap file, which tcpdump and Wireshark read.
+
+The format is that of draft-ietf-opsawg-pcap: a header, then records in the order in which packets passed, each with
+its time in nanoseconds.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING, Any, Final
+
+import construct
+
+from .checksum import complete_checksum
+from .packet import PARTIAL
+from .wireformat import fixed_part
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .link import Link, Offloads
+    from .packet import Buffer, Packet
+
+#: What files with times in nanoseconds begin with, in the byte order of all that follows.
+MAGIC_NANOSECONDS: Final = 0xA1B23C4D
+LINKTYPE_ETHERNET: Final = 1
+#: Packets that begin with an IPv4 or IPv6 header.
+LINKTYPE_RAW: Final = 101
+
+PcapHeader: Final = construct.Struct(
+    "magic" / construct.Const(MAGIC_NANOSECONDS, construct.Int32ul),
+    "major" / construct.Const(2, construct.Int16ul),
+    "minor" / construct.Const(4, construct.Int16ul),
+    "reserved1" / construct.Default(construct.Int32ul, 0),
+    "reserved2" / construct.Default(construct.Int32ul, 0),
+    "snap_length" / construct.Int32ul,
+    "link_type" / construct.Int32ul,
+)
+PcapRecord: Final = construct.Struct(
+    "seconds" / construct.Int32ul,
+    "nanoseconds" / construct.Int32ul,
+    "captured" / construct.Int32ul,
+    "original" / construct.Int32ul,
+)
+PCAP_RECORD: Final = fixed_part(PcapRecord)
+
+#: Larger than any packet: every packet is captured whole.
+_SNAP_LENGTH: Final = 262144
+
+
+class Capture:
+    """Passes everything through to ``link``, and writes each packet to the pcap file ``path``, which it creates.
+
+    ``now`` tells the time, in seconds since 1970 or on a virtual clock. A packet that is sent is recorded before the
+    link gets it. An unfinished checksum is finished in the recorded copy, so that no reader takes it for an error; a
+    packet that the link is to cut into segments is recorded uncut, as tcpdump shows it on the kernel's interfaces.
+
+    Each packet is one write, so that a reader finds whole packets in the file at any time. Raises OSError as ``open``
+    does. If a packet cannot be written later (ENOSPC), the recording ends before it, ``error`` says why, and the
+    link goes on.
+    """
+
+    __slots__ = ("_file", "_link", "_now", "error")
+
+    def __init__(self, link: Link, path: str | os.PathLike[str], now: Callable[[], float]) -> None:
+        self._link: Any = link
+        self._now = now
+        #: What ended the recording before its time, if anything did.
+        self.error: OSError | None = None
+        link_type = LINKTYPE_RAW if link.address is None else LINKTYPE_ETHERNET
+        self._file = open(path, "wb", buffering=0)  # noqa: SIM115
+        self._append([PcapHeader.build({"snap_length": _SNAP_LENGTH, "link_type": link_type})])
+        if self.error is not None:
+            self._file.close()
+            raise self.error
+
+    def send_packet(self, packet: Packet) -> None:
+        """Record the packet, and send it."""
+        if self.error is None:
+            self._record(packet)
+        self._link.send_packet(packet)
+
+    def receive_packet(self) -> Packet | None:
+        """The link's next packet, recorded. Raises OSError (ENETDOWN) as the link does."""
+        packet: Packet | None = self._link.receive_packet()
+        if packet is not None and self.error is None:
+            self._record(packet)
+        return packet
+
+    def _record(self, packet: Packet) -> None:
+        frame: Buffer
+        if packet.checksum == PARTIAL:
+            frame = bytearray().join(packet.buffers)
+            complete_checksum(frame, packet.checksum_start, packet.checksum_offset)
+        else:
+            frame = b"".join(packet.buffers)
+        time = self._now()
+        seconds = int(time)
+        nanoseconds = int((time - seconds) * 1e9)
+        self._append([PCAP_RECORD.pack(seconds & 0xFFFF_FFFF, nanoseconds, len(frame), len(frame)), frame])
+
+    def _append(self, buffers: list[Buffer]) -> None:
+        """Write all of it; or nothing, and end the recording."""
+        try:
+            written = os.writev(self._file.fileno(), buffers)
+            if written < sum(map(len, buffers)):
+                self._file.truncate(self._file.tell() - written)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            self.error = error
+
+    def close(self) -> None:
+        """Close the file and the link."""
+        self._file.close()
+        self._link.close()
+
+    def fileno(self) -> int:
+        """The link's descriptor."""
+        descriptor: int = self._link.fileno()
+        return descriptor
+
+    @property
+    def mtu(self) -> int:
+        """The link's."""
+        mtu: int = self._link.mtu
+        return mtu
+
+    @property
+    def address(self) -> bytes | None:
+        """The link's."""
+        address: bytes | None = self._link.address
+        return address
+
+    @property
+    def offloads(self) -> Offloads:
+        """The link's."""
+        offloads: Offloads = self._link.offloads
+        return offloads
+
+    @property
+    def observer(self) -> Callable[[], object] | None:
+        """The link's; no attribute where the link has none."""
+        observer: Callable[[], object] | None = self._link.observer
+        return observer
+
+    @observer.setter
+    def observer(self, observer: Callable[[], object] | None) -> None:
+        self._link.observer = observer
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the link has: its name, its counters."""
+        return getattr(self._link, name)
