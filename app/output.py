@@ -23,22 +23,27 @@ def console() -> Console:
 
 
 def print_table(
-    columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[str] = (), title: str | None = None
+    columns: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    details: Sequence[str] = (),
 ) -> None:
-    """A table with a heading; ``right`` names the columns that are aligned to the right."""
+    """A table with a heading; ``right`` names the columns that are aligned to the right. ``details`` holds a line
+    (or "") to stand below each row, as wide as it may be, so that columns stay plain."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
-        _print_rich(columns, cells, right, title)
+    if sys.stdout.isatty() and not any(details):
+        _print_rich(columns, cells, right)
     else:
-        _print_plain(columns, cells, right, title)
+        _print_plain(columns, cells, right, details or [""] * len(cells))
 
 
-def _print_rich(columns: Sequence[str], rows: list[list[str]], right: Sequence[str], title: str | None) -> None:
+def _print_rich(columns: Sequence[str], rows: list[list[str]], right: Sequence[str]) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
@@ -46,14 +51,14 @@ def _print_rich(columns: Sequence[str], rows: list[list[str]], right: Sequence[s
     console().print(table)
 
 
-def _print_plain(columns: Sequence[str], rows: list[list[str]], right: Sequence[str], title: str | None) -> None:
+def _print_plain(columns: Sequence[str], rows: list[list[str]], right: Sequence[str], below: Sequence[str]) -> None:
     lines = [list(columns), *rows]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    if title:
-        print(title)
-    for line in lines:
+    for line, detail in zip(lines, ["", *below], strict=True):
         padded = (
             cell.rjust(width) if column in right else cell.ljust(width)
             for column, cell, width in zip(columns, line, widths, strict=True)
         )
         print("  ".join(padded).rstrip())
+        if detail:
+            print(f"    {detail}")
