@@ -101,7 +101,7 @@ class Host:
             self._in_memory.remove(interface)
 
     def advance(self, now: float) -> None:
-        """Begin a batch: tell the host the time, in seconds on a clock that never goes back. Timers that are due run."""
+        """Begin a batch: tell the host the time, in seconds on a clock that never goes back. Due timers run."""
         self.scheduler.advance(now)
 
     def receive(self, interface: Interface) -> bool:

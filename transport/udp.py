@@ -249,9 +249,7 @@ class UdpEndpoint:
             raise error(errno.EMSGSIZE)
         path = self._path
         if path is None or path.destination != address or not path.valid:
-            path = self._route(address)
-            self._autobind(address)
-            self._take(path)
+            path = self._prepare(address)
         if self.error:
             raise error(self.take_error())
         checksum = self._pseudo_sum + size
@@ -267,6 +265,16 @@ class UdpEndpoint:
             dont_fragment=discover >= REFUSE or (discover == WANT and size + _IP_HEADER[len(address)] <= path.mtu),
         )
         return size - _HEADER_SIZE
+
+    def prepare(self, address: Address, port: int) -> None:
+        """Do everything for sending to this destination but send; raises what `send` would."""
+        self._destination((address, port))
+        self._prepare(address)
+
+    def reuse_changed(self) -> None:
+        """``reuse`` or ``reuseport`` were set; they count for others who bind from now on."""
+        if self.local[1]:
+            self._udp.ports.amend(self, reuse=self.reuse, reuseport=self.reuseport)
 
     def receive(self) -> tuple[memoryview, tuple[Address, int]] | None:
         """The next datagram's payload and sender; None when none waits."""
@@ -308,6 +316,12 @@ class UdpEndpoint:
         path = self._udp.internet.path(address, self.local[0] if self.remote else self._bound)
         if path.broadcast and not self.broadcast:
             raise error(errno.EACCES)
+        return path
+
+    def _prepare(self, address: Address) -> Path:
+        path = self._route(address)
+        self._autobind(address)
+        self._take(path)
         return path
 
     def _take(self, path: Path) -> None:

@@ -1,0 +1,131 @@
+"""What stream and datagram sockets have in common."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, ClassVar
+
+from ...net.address import Address
+from ...transport.errors import error
+from . import numbers as n
+from .options import Options, get_option, set_option
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .table import Calls
+
+_LOOPBACK = bytes([127, 0, 0, 1])
+_ADDRESS_SIZE = 4
+
+
+class Socket:
+    """A socket of a host. No method blocks; each does what the system call of its name does, and raises its errors.
+
+    ``observer`` is called, at most once per batch of packets, when the network may have changed what ``readiness``
+    says. ``linger`` is SO_LINGER's time in seconds (0: close resets the connection), None while that is off. Lingering
+    itself, as all waiting, is for the caller.
+    """
+
+    __slots__ = ("_shut", "calls", "closed", "linger", "observer", "receive_low_water", "values")
+
+    family: ClassVar[int] = n.AF_INET
+    type: ClassVar[int]
+    protocol: ClassVar[int]
+    option_table: ClassVar[Options]
+
+    def __init__(self, calls: Calls) -> None:
+        self.calls = calls
+        self.observer: Callable[[], None] | None = None
+        self.closed = False
+        self.linger: int | None = None
+        self.receive_low_water = 1
+        #: Options that are kept and change nothing, by level and number.
+        self.values: dict[tuple[int, int], int | bytes] = {}
+        self._shut = 0  # bit 0: for receiving, bit 1: for sending
+        calls.sockets.add(self)
+
+    @property
+    def listening(self) -> bool:
+        return False
+
+    def bind(self, address: tuple[Address, int]) -> None:
+        """Port 0 asks for an ephemeral one.
+
+        Raises OSError EADDRNOTAVAIL for an address that is not this host's, EINVAL when bound already, EADDRINUSE.
+        """
+        raise NotImplementedError
+
+    def connect(self, address: tuple[Address, int] | None) -> None:
+        """None is AF_UNSPEC: be unconnected again."""
+        raise NotImplementedError
+
+    def listen(self, backlog: int) -> None:
+        raise error(errno.EOPNOTSUPP)
+
+    def accept(self) -> Socket:
+        raise error(errno.EOPNOTSUPP)
+
+    def shutdown(self, how: int) -> None:
+        """SHUT_RD, SHUT_WR or SHUT_RDWR. Raises OSError EINVAL for another number, ENOTCONN."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Harmless when repeated."""
+        raise NotImplementedError
+
+    def getsockname(self) -> tuple[Address, int]:
+        """The local address and port; zeros for what has not been decided."""
+        raise NotImplementedError
+
+    def getpeername(self) -> tuple[Address, int]:
+        """Raises OSError ENOTCONN."""
+        raise NotImplementedError
+
+    def readiness(self) -> int:
+        """What poll(2) would say now: the bits POLLIN, POLLOUT, POLLERR, POLLHUP, POLLRDHUP."""
+        raise NotImplementedError
+
+    def take_error(self) -> int:
+        """SO_ERROR: the errno that waits, which is thereby cleared; 0 for none."""
+        raise NotImplementedError
+
+    def mtu(self) -> int:
+        """The MTU of the path to the peer, in bytes. Raises OSError ENOTCONN."""
+        raise NotImplementedError
+
+    def getsockopt(self, level: int, name: int, size: int = 1024) -> bytes:
+        """An option's value, at most ``size`` bytes of it. Raises OSError ENOPROTOOPT, EINVAL."""
+        return get_option(self.option_table, self, level, name, size)
+
+    def setsockopt(self, level: int, name: int, value: bytes) -> None:
+        """Raises OSError ENOPROTOOPT for an option that is not known or cannot be set, EINVAL for a bad value."""
+        set_option(self.option_table, self, level, name, value)
+        self._option_changed()
+
+    def _option_changed(self) -> None:
+        """Put into effect what the option has changed."""
+
+    def _check_local(self, address: Address) -> None:
+        """Whether a socket of this host may be bound to ``address``."""
+        _check_family(address)
+        internet = self.calls.host.internet
+        if any(address) and not (internet.is_local(address) or internet.is_broadcast(address) or is_multicast(address)):
+            raise error(errno.EADDRNOTAVAIL)
+
+    def _target(self, address: tuple[Address, int]) -> tuple[Address, int]:
+        """Where a packet to ``address`` goes: to this host if it is the wildcard, as on Linux."""
+        _check_family(address[0])
+        if any(address[0]):
+            return address
+        local = self.getsockname()[0]
+        return (local if any(local) else _LOOPBACK), address[1]
+
+
+def is_multicast(address: Address) -> bool:
+    return len(address) == _ADDRESS_SIZE and address[0] & 0xF0 == 0xE0
+
+
+def _check_family(address: Address) -> None:
+    if len(address) != _ADDRESS_SIZE:
+        raise error(errno.EAFNOSUPPORT)

@@ -1,0 +1,281 @@
+"""Socket options as data: for each (level, option) how its value is read and set, and what it may be.
+
+Level and option are Linux's numbers, values the C structures that setsockopt(2) takes, in the machine's byte order;
+most are an int. What Linux has and this table has not is ENOPROTOOPT.
+"""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from operator import attrgetter
+from struct import Struct
+from typing import TYPE_CHECKING, Any, Final
+
+from ...transport.errors import error
+from . import numbers as n
+from .info import tcp_info
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_INT: Final = Struct("=i")
+_LINGER: Final = Struct("=ii")  # l_onoff, l_linger (seconds)
+_TIMEVAL_SIZE: Final = 16
+_INT_MAX: Final = (1 << 31) - 1
+#: Linux's SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF, in bytes, as getsockopt reports them: doubled.
+_MIN_RECEIVE_BUFFER: Final = 2304
+_MIN_SEND_BUFFER: Final = 4608
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option. ``set`` is None where it can only be read; an int outside ``least`` to ``most`` is EINVAL.
+
+    ``size``: 0 for an int, else the bytes of a structure that ``set`` takes as it is (more than that are cut off).
+    """
+
+    get: Callable[[Any], int | bytes]
+    set: Callable[[Any, Any], object] | None = None
+    least: int = -_INT_MAX - 1
+    most: int = _INT_MAX
+    size: int = 0
+
+
+Options = dict[tuple[int, int], Option]
+
+
+def get_option(options: Mapping[tuple[int, int], Option], socket: Any, level: int, name: int, size: int) -> bytes:
+    """The value, cut to ``size`` bytes. Raises OSError ENOPROTOOPT; EINVAL for a negative size; what the option has."""
+    option = options.get((level, name))
+    if size < 0:
+        raise error(errno.EINVAL)
+    if option is None:
+        raise error(errno.ENOPROTOOPT)
+    value = option.get(socket)
+    if isinstance(value, bytes):
+        return value[:size]
+    if level == n.IPPROTO_IP and 0 < size < _INT.size and 0 <= value <= 255:
+        return bytes([value])  # ip(7): such options may be read as one byte
+    return _INT.pack(value)[:size]
+
+
+def set_option(options: Mapping[tuple[int, int], Option], socket: Any, level: int, name: int, value: bytes) -> None:
+    """Raises OSError ENOPROTOOPT for an option that is unknown or read-only, EINVAL for a value that is too short or
+    out of range, and what else the option has."""
+    option = options.get((level, name))
+    if option is None or option.set is None:
+        raise error(errno.ENOPROTOOPT)
+    if option.size:
+        if len(value) < option.size:
+            raise error(errno.EINVAL)
+        option.set(socket, value[: option.size])
+        return
+    if len(value) >= _INT.size:
+        number = _INT.unpack_from(value)[0]
+    elif level == n.IPPROTO_IP:
+        number = value[0] if value else 0
+    else:
+        raise error(errno.EINVAL)
+    if not option.least <= number <= option.most:
+        raise error(errno.EINVAL)
+    option.set(socket, number)
+
+
+# kinds of options
+
+
+def _writer(path: str, convert: Callable[[int], object]) -> Callable[[Any, int], None]:
+    owner, _, name = path.rpartition(".")
+    if not owner:
+        return lambda socket, value: setattr(socket, name, convert(value))
+    find = attrgetter(owner)
+    return lambda socket, value: setattr(find(socket), name, convert(value))
+
+
+def _flag(path: str) -> Option:
+    """A switch, in an attribute."""
+    read = attrgetter(path)
+    return Option(lambda socket: int(read(socket)), _writer(path, bool))
+
+
+def _number(path: str, least: int, most: int, *, per: int = 0) -> Option:
+    """A number in an attribute; with ``per`` the attribute is in seconds, and this many of the option's units are
+    one."""
+    read = attrgetter(path)
+    if per:
+        return Option(lambda socket: round(read(socket) * per), _writer(path, lambda value: value / per), least, most)
+    return Option(read, _writer(path, int), least, most)
+
+
+def _stored(
+    level: int, name: int, default: int = 0, least: int = -_INT_MAX - 1, most: int = _INT_MAX, *, switch: bool = False
+) -> Options:
+    """An option that is kept and reported, and changes nothing here."""
+    key = level, name
+
+    def write(socket: Any, value: int) -> None:
+        socket.values[key] = int(bool(value)) if switch else value
+
+    return {key: Option(lambda socket: socket.values.get(key, default), write, least, most)}
+
+
+def _time_out(name: int) -> Options:
+    """SO_RCVTIMEO and SO_SNDTIMEO: who blocks is the program; the calls here never do."""
+    key = n.SOL_SOCKET, name
+
+    def write(socket: Any, value: bytes) -> None:
+        socket.values[key] = value
+
+    return {key: Option(lambda socket: socket.values.get(key, bytes(_TIMEVAL_SIZE)), write, size=_TIMEVAL_SIZE)}
+
+
+# options that take more than an attribute
+
+
+def _get_linger(socket: Any) -> bytes:
+    linger: int | None = socket.linger
+    return _LINGER.pack(linger is not None, socket.values.get((n.SOL_SOCKET, n.SO_LINGER), 0))
+
+
+def _set_linger(socket: Any, value: bytes) -> None:
+    on, seconds = _LINGER.unpack(value)
+    socket.values[n.SOL_SOCKET, n.SO_LINGER] = seconds
+    socket.linger = seconds if on else None
+
+
+def _set_receive_low_water(socket: Any, value: int) -> None:
+    socket.receive_low_water = _INT_MAX if value < 0 else value or 1
+
+
+def _set_datagram_buffer(socket: Any, value: int) -> None:
+    limit = socket.calls.settings.max_receive_buffer
+    socket.endpoint.receive_buffer = max(2 * min(value & 0xFFFFFFFF, limit), _MIN_RECEIVE_BUFFER)
+
+
+def _get_receive_buffer(socket: Any) -> int:
+    return 2 * int(socket.options.receive_buffer or socket.calls.host.tcp.settings.receive_buffer)
+
+
+def _set_receive_buffer(socket: Any, value: int) -> None:
+    limit = socket.calls.settings.max_receive_buffer
+    socket.options.receive_buffer = max(min(value & 0xFFFFFFFF, limit), _MIN_RECEIVE_BUFFER // 2)
+
+
+def _get_send_buffer(socket: Any) -> int:
+    return 2 * int(socket.options.send_buffer or socket.calls.host.tcp.settings.send_buffer)
+
+
+def _set_send_buffer(socket: Any, value: int) -> None:
+    limit = socket.calls.settings.max_send_buffer
+    socket.options.send_buffer = max(min(value & 0xFFFFFFFF, limit), _MIN_SEND_BUFFER // 2)
+
+
+def _set_datagram_send_buffer(socket: Any, value: int) -> None:
+    limit = socket.calls.settings.max_send_buffer
+    socket.values[n.SOL_SOCKET, n.SO_SNDBUF] = max(2 * min(value & 0xFFFFFFFF, limit), _MIN_SEND_BUFFER)
+
+
+def _set_hop_limit(path: str) -> Callable[[Any, int], None]:
+    write = _writer(path, lambda value: 64 if value == -1 else value)
+
+    def check(socket: Any, value: int) -> None:
+        if value == 0:
+            raise error(errno.EINVAL)
+        write(socket, value)
+
+    return check
+
+
+def _set_max_segment(socket: Any, value: int) -> None:
+    if value and value < 88:  # Linux's TCP_MIN_MSS
+        raise error(errno.EINVAL)
+    socket.options.maxseg = value
+
+
+def _set_congestion(socket: Any, value: bytes) -> None:
+    if value.rstrip(b"\0") != b"reno":
+        raise error(errno.ENOENT)
+
+
+def _set_fin_timeout(socket: Any, value: int) -> None:
+    # As Linux keeps it: negative means "not at all", zero the host's setting, and two minutes are the most.
+    socket.options.fin_timeout = None if value == 0 else min(max(value, 0), 120)
+
+
+def _get_fin_timeout(socket: Any) -> int:
+    own = socket.options.fin_timeout
+    return int(socket.calls.host.tcp.settings.fin_timeout if own is None else own or -1)
+
+
+def _get_syn_retries(socket: Any) -> int:
+    return int(socket.options.syn_retries or socket.calls.host.tcp.settings.syn_retries)
+
+
+_COMMON: Final[Options] = {
+    (n.SOL_SOCKET, n.SO_TYPE): Option(attrgetter("type")),
+    (n.SOL_SOCKET, n.SO_DOMAIN): Option(attrgetter("family")),
+    (n.SOL_SOCKET, n.SO_PROTOCOL): Option(attrgetter("protocol")),
+    (n.SOL_SOCKET, n.SO_ERROR): Option(lambda socket: socket.take_error()),
+    (n.SOL_SOCKET, n.SO_ACCEPTCONN): Option(lambda socket: int(socket.listening)),
+    (n.SOL_SOCKET, n.SO_LINGER): Option(_get_linger, _set_linger, size=_LINGER.size),
+    (n.SOL_SOCKET, n.SO_RCVLOWAT): Option(attrgetter("receive_low_water"), _set_receive_low_water),
+    (n.SOL_SOCKET, n.SO_SNDLOWAT): Option(lambda socket: 1),
+    **_stored(n.SOL_SOCKET, n.SO_OOBINLINE, switch=True),
+    **_stored(n.SOL_SOCKET, n.SO_DONTROUTE, switch=True),
+    **_stored(n.SOL_SOCKET, n.SO_PRIORITY),
+    **_time_out(n.SO_RCVTIMEO),
+    **_time_out(n.SO_SNDTIMEO),
+    (n.IPPROTO_IP, n.IP_MTU): Option(lambda socket: socket.mtu()),
+}
+
+STREAM: Final[Options] = {
+    **_COMMON,
+    (n.SOL_SOCKET, n.SO_REUSEADDR): _flag("options.reuse"),
+    (n.SOL_SOCKET, n.SO_REUSEPORT): _flag("reuseport"),
+    (n.SOL_SOCKET, n.SO_KEEPALIVE): _flag("options.keepalive"),
+    **_stored(n.SOL_SOCKET, n.SO_BROADCAST, switch=True),
+    (n.SOL_SOCKET, n.SO_RCVBUF): Option(_get_receive_buffer, _set_receive_buffer),
+    (n.SOL_SOCKET, n.SO_SNDBUF): Option(_get_send_buffer, _set_send_buffer),
+    (n.IPPROTO_TCP, n.TCP_NODELAY): _flag("options.nodelay"),
+    (n.IPPROTO_TCP, n.TCP_CORK): _flag("options.cork"),
+    (n.IPPROTO_TCP, n.TCP_MAXSEG): Option(lambda socket: socket.segment_size(), _set_max_segment, 0, 32767),
+    (n.IPPROTO_TCP, n.TCP_KEEPIDLE): _number("options.keepalive_idle", 1, 32767, per=1),
+    (n.IPPROTO_TCP, n.TCP_KEEPINTVL): _number("options.keepalive_interval", 1, 32767, per=1),
+    (n.IPPROTO_TCP, n.TCP_KEEPCNT): _number("options.keepalive_count", 1, 127),
+    (n.IPPROTO_TCP, n.TCP_SYNCNT): Option(_get_syn_retries, _writer("options.syn_retries", int), 1, 127),
+    (n.IPPROTO_TCP, n.TCP_LINGER2): Option(_get_fin_timeout, _set_fin_timeout),
+    (n.IPPROTO_TCP, n.TCP_USER_TIMEOUT): _number("options.user_timeout", 0, _INT_MAX, per=1000),
+    (n.IPPROTO_TCP, n.TCP_CONGESTION): Option(lambda socket: b"reno".ljust(16, b"\0"), _set_congestion, size=1),
+    (n.IPPROTO_TCP, n.TCP_INFO): Option(tcp_info),
+    **_stored(n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT),
+    **_stored(n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP),
+    **_stored(n.IPPROTO_TCP, n.TCP_QUICKACK, 1, switch=True),
+    **_stored(n.IPPROTO_TCP, n.TCP_NOTSENT_LOWAT),
+    (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("options.hop_limit"), _set_hop_limit("options.hop_limit"), -1, 255),
+    # The two ECN bits are TCP's own.
+    (n.IPPROTO_IP, n.IP_TOS): Option(
+        attrgetter("options.traffic_class"), _writer("options.traffic_class", lambda value: value & 0xFC)
+    ),
+    **_stored(n.IPPROTO_IP, n.IP_MTU_DISCOVER, 1, 0, 5),
+    **_stored(n.IPPROTO_IP, n.IP_RECVERR, switch=True),
+}
+
+DATAGRAM: Final[Options] = {
+    **_COMMON,
+    (n.SOL_SOCKET, n.SO_REUSEADDR): _flag("endpoint.reuse"),
+    (n.SOL_SOCKET, n.SO_REUSEPORT): _flag("endpoint.reuseport"),
+    **_stored(n.SOL_SOCKET, n.SO_KEEPALIVE, switch=True),
+    (n.SOL_SOCKET, n.SO_BROADCAST): _flag("endpoint.broadcast"),
+    (n.SOL_SOCKET, n.SO_RCVBUF): Option(attrgetter("endpoint.receive_buffer"), _set_datagram_buffer),
+    (n.SOL_SOCKET, n.SO_SNDBUF): Option(
+        lambda socket: socket.values.get((n.SOL_SOCKET, n.SO_SNDBUF), socket.calls.settings.max_send_buffer),
+        _set_datagram_send_buffer,
+    ),
+    (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("endpoint.hop_limit"), _set_hop_limit("endpoint.hop_limit"), -1, 255),
+    (n.IPPROTO_IP, n.IP_TOS): Option(
+        attrgetter("endpoint.traffic_class"), _writer("endpoint.traffic_class", lambda value: value & 0xFF)
+    ),
+    (n.IPPROTO_IP, n.IP_MTU_DISCOVER): _number("endpoint.discover", 0, 2),
+    (n.IPPROTO_IP, n.IP_RECVERR): _flag("endpoint.all_errors"),
+}

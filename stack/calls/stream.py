@@ -1,0 +1,436 @@
+"""Stream sockets: the calls of TCP (tcp(7)).
+
+A socket is fresh, then a listener or one end of a connection; a connection that failed to open leaves it fresh again.
+What the kernel calls the socket's state (SS_UNCONNECTED, SS_CONNECTING, SS_CONNECTED) is the ``_Phase``: it changes by
+calls only, whatever the network does meanwhile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+from collections import deque
+from enum import Enum
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from ...net.address import ANY4
+from ...transport.errors import error
+from ...transport.tcp.settings import TcpOptions
+from ...transport.tcp.state import OPENING, State
+from . import numbers as n
+from .base import Socket, is_multicast
+from .options import STREAM
+
+if TYPE_CHECKING:
+    from ...link.packet import Buffer
+    from ...net.address import Address
+    from ...transport.tcp.connection import Connection
+    from ...transport.tcp.listener import Listener
+    from .table import Calls
+
+_NOTHING: Final[deque[memoryview]] = deque()
+#: The connection is gone (for the user, also while its addresses rest in TIME-WAIT).
+_OVER: Final = frozenset({State.CLOSED, State.TIME_WAIT})
+_RD, _WR, _BOTH = 1, 2, 3
+#: The MSS that getsockopt reports before there is a connection, in bytes.
+_DEFAULT_MSS: Final = 536
+
+
+class _Phase(Enum):
+    UNCONNECTED = 0
+    CONNECTING = 1
+    CONNECTED = 2
+
+
+class StreamSocket(Socket):
+    """A TCP socket. For gates that carry its bytes without copying there are ``received`` and ``consume``, ``room`` and
+    ``write``, and ``at_end``, as a `Connection` has them."""
+
+    __slots__ = ("_bound", "_connection", "_error_taken", "_listener", "_phase", "backlog", "connected", "options",
+                 "reuseport")  # fmt: skip
+
+    type = n.SOCK_STREAM
+    protocol = n.IPPROTO_TCP
+    option_table = STREAM
+
+    def __init__(self, calls: Calls) -> None:
+        super().__init__(calls)
+        self.options = TcpOptions()
+        self.reuseport = False
+        self.backlog = 0
+        #: Whether the connection was once established (it may have ended since).
+        self.connected = False
+        self._bound: tuple[Address, int] = (ANY4, 0)
+        self._listener: Listener | None = None
+        self._connection: Connection | None = None
+        self._phase = _Phase.UNCONNECTED
+        self._error_taken = False
+
+    # names
+
+    def bind(self, address: tuple[Address, int]) -> None:
+        self._check_local(address[0])
+        if self._bound[1] or self._connection is not None or self._listener is not None:
+            raise error(errno.EINVAL)
+        self._bind(*address)
+
+    def getsockname(self) -> tuple[Address, int]:
+        return self._connection.local if self._connection is not None else self._bound
+
+    def getpeername(self) -> tuple[Address, int]:
+        connection = self._connection
+        if connection is None or connection.state in (State.CLOSED, State.SYN_SENT):
+            raise error(errno.ENOTCONN)
+        return connection.remote
+
+    @property
+    def remote(self) -> tuple[Address, int] | None:
+        """The other end's address, even of a connection that has ended; None if there never was one."""
+        return self._connection.remote if self._connection is not None else None
+
+    @property
+    def connection(self) -> Connection | None:
+        """What is behind the socket, for tools that show it."""
+        return self._connection
+
+    @property
+    def listener(self) -> Listener | None:
+        return self._listener
+
+    # opening
+
+    @property
+    def listening(self) -> bool:
+        return self._listener is not None
+
+    @property
+    def connecting(self) -> bool:
+        """Whether a handshake of ``connect`` is under way."""
+        return self._connection is not None and self._connection.state in OPENING
+
+    def listen(self, backlog: int) -> None:
+        """Take connections, ``backlog`` of which may wait to be accepted; on a listener, change the backlog.
+
+        Binds to an ephemeral port if need be. Raises OSError EINVAL when connected, EADDRINUSE when another socket
+        listens on the port.
+        """
+        if self._phase is not _Phase.UNCONNECTED or self._connection is not None:
+            raise error(errno.EINVAL)
+        limit = self.calls.settings.max_backlog
+        self.backlog = backlog = min(backlog, limit) if backlog >= 0 else limit
+        if self._listener is not None:
+            self._listener.backlog = backlog
+            return
+        if not self._bound[1]:
+            self._bind(self._bound[0], 0)
+        self._listener = self.calls.host.tcp.listen(self._bound, backlog, self.options)
+        self._listener.observer = self._on_change
+        self._shut = 0
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether ``accept`` would find a connection."""
+        return self._listener is not None and self._listener.waiting > 0
+
+    def accept(self) -> StreamSocket:
+        """The next connection. Raises OSError EINVAL unless listening, EAGAIN when none waits, ENFILE (it stays)."""
+        if self._listener is None:
+            raise error(errno.EINVAL)
+        if not self.acceptable:
+            raise error(errno.EAGAIN)
+        self.calls.check_limit()
+        connection = self._listener.accept()
+        assert connection is not None
+        socket = StreamSocket(self.calls)
+        socket._inherit(self, connection)
+        return socket
+
+    def connect(self, address: tuple[Address, int] | None) -> None:
+        """Begin to open a connection, or ask how that went; None dissolves the connection.
+
+        Raises OSError EINPROGRESS when it has begun; EALREADY while it is under way; the errno of its failure, once
+        (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH …); EISCONN when connected or listening; ENETUNREACH; EADDRNOTAVAIL when
+        the addresses and ports are in use or no port is left.
+        """
+        if address is None:
+            self._disconnect()
+            return
+        target = self._target(address)
+        if self._phase is _Phase.CONNECTED or self._listener is not None:
+            raise error(errno.EISCONN)
+        if self._phase is _Phase.CONNECTING:
+            self._ask_for_outcome()
+            return
+        if is_multicast(target[0]) or self.calls.host.internet.is_broadcast(target[0]):
+            raise error(errno.ENETUNREACH)
+        bound = self._bound if any(self._bound[0]) or self._bound[1] else None
+        self._connection = self.calls.host.tcp.connect(bound, target, self.options)
+        self._connection.observer = self._on_change
+        self._error_taken = False
+        self._phase = _Phase.CONNECTING
+        raise error(errno.EINPROGRESS)
+
+    def _ask_for_outcome(self) -> None:
+        if self.connecting:
+            raise error(errno.EALREADY)
+        if self._connection is not None and self._connection.state not in _OVER:
+            self._phase = _Phase.CONNECTED
+            return
+        number = self.take_error() or errno.ECONNABORTED
+        self._forget()
+        raise error(number)
+
+    # closing
+
+    def shutdown(self, how: int) -> None:
+        """End one direction or both; on a listener or an unfinished connection SHUT_RD makes the socket fresh again."""
+        if how not in (n.SHUT_RD, n.SHUT_WR, n.SHUT_RDWR):
+            raise error(errno.EINVAL)
+        how += 1
+        connection = self._connection
+        if self._listener is not None:
+            if how & _RD:
+                self._forget()
+            else:
+                self._shut |= how
+        elif connection is not None and connection.state is State.SYN_SENT:
+            self._forget()
+        else:
+            self._shut |= how
+            if connection is None or connection.state in _OVER:
+                raise error(errno.ENOTCONN)
+            if how & _WR:
+                connection.shutdown()
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self.observer = None
+            self._forget(abort=self.linger == 0)
+            self.calls.sockets.discard(self)
+            self.calls.host.tcp.ports.release(self)
+
+    def abort(self) -> None:
+        """Close, and end the connection with a RST whatever there is still to send."""
+        self.linger = 0
+        self.close()
+
+    # data
+
+    @property
+    def received(self) -> deque[memoryview]:
+        """In-order data that wait, as views; `consume` takes them off."""
+        return self._connection.received if self._connection is not None else _NOTHING
+
+    @property
+    def readable(self) -> int:
+        """How many bytes wait."""
+        return self._connection.readable if self._connection is not None else 0
+
+    def consume(self, size: int) -> None:
+        """Take ``size`` bytes off ``received``, which makes room in the receive window."""
+        if self._connection is not None:
+            self._connection.consume(size)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the peer sends nothing after ``received``."""
+        return self._connection is not None and self._connection.at_end
+
+    @property
+    def error(self) -> int:
+        """The errno of what ended the connection, until it is taken; 0 for none."""
+        return 0 if self._connection is None or self._error_taken else self._connection.error
+
+    @property
+    def room(self) -> int:
+        """How many bytes ``write`` would take now."""
+        return self._connection.room if self._connection is not None else 0
+
+    def write(self, data: Buffer) -> None:
+        """Send all of ``data``, uncopied: they must not be changed any more."""
+        if self._connection is not None:
+            self._connection.write(data)
+
+    @property
+    def unacknowledged(self) -> int:
+        """How many bytes were written and not acknowledged by the peer yet."""
+        return self._connection.unacknowledged if self._connection is not None else 0
+
+    @property
+    def write_ended(self) -> bool:
+        """Whether nothing can be written any more."""
+        return bool(self._shut & _WR) or (self._connection is not None and self._connection.state in _OVER)
+
+    @property
+    def lingering(self) -> bool:
+        """Whether close should wait until everything is acknowledged (SO_LINGER)."""
+        return bool(self.linger)
+
+    def send(self, data: Buffer, flags: int = 0) -> int:
+        """Send as much of ``data`` as there is room for, and return how much, in bytes.
+
+        Raises OSError EAGAIN without room or while connecting, EPIPE when not connected or shut down, what ended the
+        connection (ECONNRESET, ETIMEDOUT …), once, EOPNOTSUPP for MSG_OOB.
+        """
+        if flags & n.MSG_OOB:
+            raise error(errno.EOPNOTSUPP)
+        if self.connecting and not self._shut & _WR:
+            raise error(errno.EAGAIN)
+        connection = self._connection
+        if connection is None or self.error or self.write_ended:
+            raise error(self.take_error() or errno.EPIPE)
+        size = min(len(data), connection.room)
+        if data and not size:
+            raise error(errno.EAGAIN)
+        connection.write(bytes(memoryview(data)[:size]))
+        return size
+
+    def receive(self, size: int, flags: int = 0) -> bytes:
+        """Up to ``size`` bytes; none at the end of the peer's data.
+
+        Of the flags, MSG_PEEK leaves the data where they are, and MSG_TRUNC throws them away (the result is zeros).
+        Raises OSError EAGAIN when there are none yet, ENOTCONN, what ended the connection (ECONNRESET …), once, EINVAL
+        for MSG_OOB.
+        """
+        if flags & n.MSG_OOB:
+            raise error(errno.EINVAL)
+        connection = self._connection
+        if connection is not None and connection.readable:
+            return self._take(min(size, connection.readable), flags)
+        if self._listener is not None:
+            raise error(errno.ENOTCONN)
+        if connection is not None and connection.at_end:
+            return b""
+        if number := self.take_error():
+            raise error(number)
+        if self._shut & _RD:
+            return b""
+        if connection is None:
+            raise error(errno.ENOTCONN)
+        if connection.state in _OVER or size == 0:
+            return b""
+        raise error(errno.EAGAIN)
+
+    def _take(self, size: int, flags: int) -> bytes:
+        connection = self._connection
+        assert connection is not None
+        if flags & n.MSG_TRUNC:
+            data = bytes(size)
+        elif size <= len(connection.received[0]):
+            data = bytes(connection.received[0][:size])
+        else:
+            data = b"".join(_first(connection.received, size))
+        if not flags & n.MSG_PEEK:
+            connection.consume(size)
+        return data
+
+    # state
+
+    def readiness(self) -> int:
+        """As Linux's tcp_poll computes it."""
+        if self._listener is not None:
+            return n.POLLIN if self.acceptable else 0
+        connection = self._connection
+        over = connection is None or connection.state in _OVER
+        shut = self._shut
+        if connection is not None:
+            shut |= (_BOTH if over else 0) | (_RD if connection.at_end else 0)
+        bits = n.POLLHUP if over or shut == _BOTH else 0
+        if shut & _RD:
+            bits |= n.POLLIN | n.POLLRDHUP
+        if connection is not None and not over and connection.state not in OPENING:
+            if connection.readable >= self.receive_low_water:
+                bits |= n.POLLIN
+            # Linux: room for half of what is queued, so that a writer is not woken for every few bytes.
+            if not shut & _WR and connection.room and connection.room * 2 >= connection.unacknowledged:
+                bits |= n.POLLOUT
+        if over or shut & _WR:
+            bits |= n.POLLOUT
+        return bits | (n.POLLERR if self.error else 0)
+
+    def take_error(self) -> int:
+        number = self.error
+        if number:
+            self._error_taken = True
+        return number
+
+    def mtu(self) -> int:
+        if self._connection is None:
+            raise error(errno.ENOTCONN)
+        return self._connection.path.mtu
+
+    def segment_size(self) -> int:
+        """TCP_MAXSEG: the MSS in use, in bytes; before there is a connection what was asked for, or the default."""
+        if self._connection is None:
+            return self.options.maxseg or _DEFAULT_MSS
+        return self._connection.mss
+
+    # inside
+
+    def _bind(self, address: Address, port: int) -> None:
+        ports = self.calls.host.tcp.ports
+        port = ports.bind(address, port, self, reuse=self.options.reuse, reuseport=self.reuseport)
+        self._bound = address, port
+
+    def _disconnect(self) -> None:
+        """connect to AF_UNSPEC: the connection is aborted, the socket fresh; a port that bind chose stays."""
+        self._forget(abort=True)
+
+    def _forget(self, *, abort: bool = False) -> None:
+        """Be fresh again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.observer = None
+            if abort:
+                connection.abort()
+            else:
+                connection.close()
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.observer = None
+            listener.close()
+        self._phase = _Phase.UNCONNECTED
+        self._shut = 0
+        self.connected = self._error_taken = False
+
+    def _inherit(self, parent: StreamSocket, connection: Connection) -> None:
+        """Be an accepted connection."""
+        self.options = connection.options
+        self.reuseport = parent.reuseport
+        self.linger = parent.linger
+        self.receive_low_water = parent.receive_low_water
+        self.values = dict(parent.values)
+        self._connection = connection
+        connection.observer = self._on_change
+        self._phase = _Phase.CONNECTED
+        self.connected = True
+
+    def _option_changed(self) -> None:
+        ports = self.calls.host.tcp.ports
+        if ports.port_of(self):
+            ports.amend(self, reuse=self.options.reuse, reuseport=self.reuseport)
+        if self._listener is not None:
+            self._listener.options = dataclasses.replace(self.options)
+        if self._connection is not None:
+            self._connection.options_changed()
+
+    def _on_change(self) -> None:
+        connection = self._connection
+        if connection is not None and not self.connected:
+            self.connected = connection.state not in OPENING and not connection.error
+        if self.observer is not None:
+            self.observer()
+
+
+def _first(chunks: deque[memoryview], size: int) -> list[memoryview]:
+    """Views of the first ``size`` bytes."""
+    taken: list[memoryview] = []
+    for chunk in islice(chunks, None):
+        if len(chunk) >= size:
+            taken.append(chunk[:size])
+            break
+        taken.append(chunk)
+        size -= len(chunk)
+    return taken
