@@ -10,6 +10,7 @@ import contextlib
 import logging
 import select
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Frames taken from one link before the other descriptors have their turn; a full batch of 64 KB frames is 4 MB.
-FRAMES_PER_BATCH = 64
 #: The engine never sleeps longer than this, in seconds (epoll's time-out is a C int of milliseconds).
 LONGEST_SLEEP = 3600.0
 
@@ -100,17 +99,11 @@ class Engine:
                 descriptor = interface.link.fileno()
                 self._links[interface] = descriptor
                 if descriptor >= 0:
-                    self.register(descriptor, select.EPOLLIN, lambda _, interface=interface: self._drain(interface))
+                    self.register(descriptor, select.EPOLLIN, partial(self._receive, interface))
         for interface in [known for known in self._links if known not in interfaces]:
             descriptor = self._links.pop(interface)
             if descriptor >= 0:
                 self.unregister(descriptor)
 
-    def _drain(self, interface: Interface) -> None:
-        receive_packet = interface.link.receive_packet
-        receive = interface.receive
-        for _ in range(FRAMES_PER_BATCH):
-            packet = receive_packet()
-            if packet is None:
-                return
-            receive(packet)
+    def _receive(self, interface: Interface, _events: int) -> None:
+        self.host.receive(interface)
