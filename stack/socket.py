@@ -24,10 +24,10 @@ SocketType = socket
 #: The stack has no IPv6 yet; a program that asks for "any family" gets addresses that it can reach.
 has_ipv6 = False
 
-__all__ = [*_kernel.__all__, "install"]  # noqa: PLE0604
+__all__ = [*_kernel.__all__, "install"]
 
 
-def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[Any]:  # noqa: A002
+def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int = 0, flags: int = 0) -> list[Any]:
     """As the standard function; where any family will do, only IPv4 addresses (as on a host without IPv6)."""
     found = _kernel.getaddrinfo(host, port, family, type, proto, flags)
     if family == _kernel.AF_UNSPEC:
@@ -35,12 +35,12 @@ def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int
     return found
 
 
-def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:  # noqa: A002
+def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:
     """A socket object from a duplicate of a descriptor."""
     return socket(family, type, proto, fileno=_kernel.dup(fd))  # type: ignore[attr-defined]
 
 
-def socketpair(family: int | None = None, type: int = _kernel.SOCK_STREAM, proto: int = 0) -> tuple[socket, socket]:  # noqa: A002
+def socketpair(family: int | None = None, type: int = _kernel.SOCK_STREAM, proto: int = 0) -> tuple[socket, socket]:
     """A pair of the kernel's own sockets, as objects of this module's class."""
     pair = _kernel.socketpair(family, type, proto) if family is not None else _kernel.socketpair(type=type, proto=proto)
     first, second = (socket(end.family, end.type, end.proto, fileno=end.detach()) for end in pair)

@@ -7,8 +7,7 @@ import socket as kernel
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import client
-from ..control import DATAGRAM, NO_ADDRESS, SOCKADDR_SIZE, Operation
+from ..control import DATAGRAM, NO_ADDRESS, Operation
 from .addresses import decode, encode
 from .stream import error, socket
 

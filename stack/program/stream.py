@@ -84,7 +84,7 @@ def identify(descriptor: int, family: int) -> int:
         probe.detach()
 
 
-class socket(kernel.socket):  # noqa: N801 - the standard library's name
+class socket(kernel.socket):
     """A socket, as the standard library's class of that name."""
 
     #: STREAM or DATAGRAM where the socket is the stack's; 0: the kernel's own, where every call goes to the kernel.
@@ -94,7 +94,7 @@ class socket(kernel.socket):  # noqa: N801 - the standard library's name
     _send_buffer = 0
     _linger = 0
 
-    def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> socket:  # noqa: A002
+    def __new__(cls, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> socket:
         kind = 0
         if fileno is not None:
             kind = identify(fileno, family)
@@ -108,7 +108,7 @@ class socket(kernel.socket):  # noqa: N801 - the standard library's name
         self._kind = kind if kind in (STREAM, DATAGRAM) else 0
         return self
 
-    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:  # noqa: A002
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
         if not self._kind:
             super().__init__(family, type, proto, fileno)
         elif fileno is not None:

@@ -1,17 +1,19 @@
 """The gate of a stream socket.
 
-**The pledge.** An AF_UNIX end that is closed while unread data waits in it gives its peer ECONNRESET, after the data. So
-that a reset can be delivered at any time, the gate always leaves one byte unread that it has dealt with already: the
+**The pledge.** An AF_UNIX end that is closed while unread data waits in it gives its peer ECONNRESET, after the data.
+So that a reset can be delivered at any time, the gate always leaves one byte unread that it has dealt with already: the
 pledge, planted when the pair is made. Each read takes the old pledge and all new data but the last byte, and peeks at
 that one, the new pledge. (Reads are edge-triggered: the pledge would keep the descriptor readable.)
 
-**Closing.** A hang-up says that the last program has closed: what it wrote is still sent, then the connection closes; if
-it left data unread, the pair's error is ECONNRESET, and the connection is reset, as the kernel does. A half-close says
-shutdown(SHUT_WR). The other way, a FIN shuts our end down for writing, once the program can have all data before it.
+**Closing.** A hang-up says that the last program has closed: what it wrote is still sent, then the connection closes;
+if it left data unread, the pair's error is ECONNRESET, and the connection is reset, as the kernel does. A half-close
+says shutdown(SHUT_WR). The other way, a FIN shuts our end down for writing, once the program can have all data before
+it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket as kernel
 from itertools import islice
@@ -33,12 +35,13 @@ WRITE_BUFFERS = 64
 
 
 class StreamGate(Gate):
-    __slots__ = ("_eof_sent", "_filler", "_mode", "_program_eof", "_program_gone", "_stalled")
+    __slots__ = ("_eof_sent", "_filler", "_mode", "_program_eof", "_program_gone", "_stalled", "_target")
 
     socket: StreamSocket
 
     def __init__(self, server: StackServer, socket: StreamSocket, end: kernel.socket, inode: int, owner: int) -> None:
         self._mode: ConnectMode | None = None  # how the program waits for a connect under way
+        self._target: tuple[bytes, int] | None = None
         self._filler = 0
         self._eof_sent = False
         self._program_eof = False
@@ -69,6 +72,7 @@ class StreamGate(Gate):
             self._mode = None
             return bytes([told])
         self._filler += filler
+        self._target = address
         try:
             self.socket.connect(address)
         except OSError as error:
@@ -84,10 +88,16 @@ class StreamGate(Gate):
         mode, self._mode = self._mode, None
         self._drain_filler()
         if mode == ConnectMode.BLOCKING:
-            try:
-                self.end.send(CONNECTED.pack(self.socket.take_error()))
-            except OSError:
-                return  # the program is gone; the hang-up tells
+            with contextlib.suppress(OSError):  # the program is gone; the hang-up tells
+                self.end.send(CONNECTED.pack(self._outcome()))
+
+    def _outcome(self) -> int:
+        """The errno of the connect under way, 0 when it has succeeded: what a second call says."""
+        try:
+            self.socket.connect(self._target)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
 
     def _drain_filler(self) -> None:
         """Read what only kept the descriptor from polling writable; its last byte is the new pledge."""
