@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...link.ethernet import address_text
 from ...net.address import text
+from .sockets import sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,5 +83,5 @@ def counters(server: StackServer) -> dict[str, int]:
 
 
 _QUESTIONS: Final[dict[str, Callable[[StackServer], Any]]] = {
-    question.__name__: question for question in (interfaces, routes, neighbors, counters)
+    question.__name__: question for question in (sockets, interfaces, routes, neighbors, counters)
 }
