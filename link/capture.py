@@ -70,10 +70,11 @@ class Capture:
         self.error: OSError | None = None
         link_type = LINKTYPE_RAW if link.address is None else LINKTYPE_ETHERNET
         self._file = open(path, "wb", buffering=0)  # noqa: SIM115
-        self._append([PcapHeader.build({"snap_length": _SNAP_LENGTH, "link_type": link_type})])
-        if self.error is not None:
+        try:
+            self._append([PcapHeader.build({"snap_length": _SNAP_LENGTH, "link_type": link_type})])
+        except OSError:
             self._file.close()
-            raise self.error
+            raise
 
     def send_packet(self, packet: Packet) -> None:
         """Record the packet, and send it."""
@@ -98,17 +99,17 @@ class Capture:
         time = self._now()
         seconds = int(time)
         nanoseconds = int((time - seconds) * 1e9)
-        self._append([PCAP_RECORD.pack(seconds & 0xFFFF_FFFF, nanoseconds, len(frame), len(frame)), frame])
-
-    def _append(self, buffers: list[Buffer]) -> None:
-        """Write all of it; or nothing, and end the recording."""
         try:
-            written = os.writev(self._file.fileno(), buffers)
-            if written < sum(map(len, buffers)):
-                self._file.truncate(self._file.tell() - written)
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self._append([PCAP_RECORD.pack(seconds & 0xFFFF_FFFF, nanoseconds, len(frame), len(frame)), frame])
         except OSError as error:
             self.error = error
+
+    def _append(self, buffers: list[Buffer]) -> None:
+        """Write all of it or nothing."""
+        written = os.writev(self._file.fileno(), buffers)
+        if written < sum(map(len, buffers)):
+            self._file.truncate(self._file.tell() - written)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
         """Close the file and the link."""

@@ -94,6 +94,7 @@ class Scheduler:
     def _forget(self) -> None:
         self._cancelled += 1
         if self._cancelled > 1000 and self._cancelled * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2].callback is not None]
+            # In place: advance() may be walking it, and have called who cancels.
+            self._heap[:] = [entry for entry in self._heap if entry[2].callback is not None]
             heapify(self._heap)
             self._cancelled = 0
