@@ -285,7 +285,7 @@ def _explained(error: OSError, name: str) -> OSError:
     code = error.errno or errno.EINVAL
     if code in (errno.EPERM, errno.EACCES):
         return OSError(
-            code, "no permission for a TUN/TAP interface: be root, have CAP_NET_ADMIN, or start under `unshare -rn`"
+            code, "no permission for /dev/net/tun: be root, have CAP_NET_ADMIN, or start under `unshare -rn`"
         )
     if code in (errno.ENOENT, errno.ENODEV, errno.ENXIO):
         return OSError(code, "this machine has no TUN/TAP driver (/dev/net/tun; `modprobe tun` may load it)")

@@ -25,8 +25,8 @@ def namespace() -> Iterator[int]:
 
     A file whose tests share one namespace overrides this fixture with one of a wider scope.
     """
-    if not os.path.exists("/dev/net/tun"):
-        forbidden("there is no /dev/net/tun: no TAP can be made")
+    if not os.access("/dev/net/tun", os.R_OK | os.W_OK):
+        forbidden("no TAP can be made: there is no /dev/net/tun, or it is not ours to open")
     try:
         context = network_namespace()
         descriptor = context.__enter__()
