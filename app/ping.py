@@ -22,7 +22,7 @@ LARGEST: Final = 65507
 ICMP_HEADER: Final = 8
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.argument("host")
 @click.option("-c", "count", type=click.IntRange(1), help="Requests to send.  [default: until interrupted]")
 @click.option("-i", "interval", type=click.FloatRange(0), default=1.0, show_default=True, help="Seconds between them.")

@@ -16,7 +16,7 @@ LISTENING: Final = {"LISTEN", "UNCONN"}
 SHOWN_ON_REQUEST: Final = {*LISTENING, "TIME-WAIT", "SYN-RECV"}
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.command()
 @click.option("-l", "--listening", is_flag=True, help="Sockets that listen.")
 @click.option("-a", "--all", "everything", is_flag=True, help="All sockets: listening, and in TIME-WAIT too.")
 @click.option("-t", "--tcp", is_flag=True, help="TCP sockets.")

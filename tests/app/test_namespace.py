@@ -85,6 +85,7 @@ def test_open_namespace_is_the_one_we_are_in() -> None:
 
 
 @pytest.mark.live
+@pytest.mark.usefixtures("droppable_privileges")
 def test_process_without_privilege_becomes_root_of_its_own() -> None:
     program = """
         import os, socket
@@ -97,8 +98,6 @@ def test_process_without_privilege_becomes_root_of_its_own() -> None:
         except PermissionError as error:
             print("refused:", error)
     """
-    if os.geteuid() != 0:
-        pytest.skip("only root can drop its privileges")
     result = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, timeout=30, check=False
     )
