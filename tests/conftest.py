@@ -38,6 +38,15 @@ def namespace() -> Iterator[int]:
         context.__exit__(None, None, None)
 
 
+@pytest.fixture
+def droppable_privileges() -> None:
+    """For tests with a process that gives up being root, for which there must be somebody else to be."""
+    with open("/proc/self/uid_map") as ranges:
+        others = sum(int(line.split()[2]) for line in ranges) > 1
+    if os.geteuid() != 0 or not others:
+        pytest.skip("only root, outside of a user namespace, can become somebody else")
+
+
 @pytest.fixture(autouse=True)
 def _live_tests_have_a_namespace(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("live"):

@@ -343,9 +343,8 @@ def test_malformed_arguments(arguments: dict[str, str]) -> None:
         Tap(**arguments)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("droppable_privileges")
 def test_without_permission_it_says_what_grants_it() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can drop its privileges")
     program = (
         "import os, netower.link.tap as tap\n"
         "os.setresuid(65534, 65534, 65534)\n"
