@@ -31,8 +31,8 @@ REASSEMBLY_TIME_EXCEEDED: Final = 1
 def fragments(header: Buffer, payload: list[Buffer], mtu: int) -> Iterator[Packet]:
     """The fragments of at most ``mtu`` bytes in which a datagram travels.
 
-    Of ``header`` length, checksum and fragment field are set anew; what the latter says now is where ``payload`` belongs
-    in a larger datagram, if this is a fragment already.
+    Of ``header`` length, checksum and fragment field are set anew; what the latter says now is where ``payload``
+    belongs in a larger datagram, if this is a fragment already.
     """
     data = memoryview(payload[0] if len(payload) == 1 else b"".join(payload))
     word = int.from_bytes(header[6:8])

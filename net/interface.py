@@ -41,7 +41,6 @@ class Interface:
 
     __slots__ = (
         "_direct",
-        "_draining",
         "_handlers",
         "_lacks",
         "_transmit",
@@ -81,9 +80,9 @@ class Interface:
         self._handlers = internet.handlers
         self._lacks = ~self.offloads & (Offloads.CHECKSUM | Offloads.TSO4 | Offloads.TSO6)
         self._transmit: Callable[[Packet], None] = link.send_packet
-        self._draining = False
         self._direct = Neighbor(self.neighbors, b"")
-        self._direct.fix(b"")
+        if link.address is None:
+            self._direct.fix(b"")
 
     def __repr__(self) -> str:
         return f"<Interface {self.name} {', '.join(map(str, self.addresses))}>"
@@ -135,9 +134,6 @@ class Interface:
         self.tx_packets += 1
         self.tx_bytes += packet.end
         self._transmit(packet)
-        if self.loopback and not self._draining:
-            self._draining = True
-            self.internet.scheduler.call_soon(self._drain)
 
     def neighbor_header(self, neighbor: Neighbor) -> bytes:
         """The link-layer header of packets to ``neighbor``."""
@@ -177,11 +173,3 @@ class Interface:
             self.tx_packets += 1
             self.tx_bytes += segment.end
             self._transmit(segment)
-
-    def _drain(self) -> None:
-        """What went into a loopback link comes out at the end of the batch: local delivery never recurses."""
-        try:
-            while (packet := self.link.receive_packet()) is not None:
-                self.receive(packet)
-        finally:
-            self._draining = False

@@ -115,9 +115,19 @@ class Internet:
         interface.down()
 
     def hidden_loopback(self) -> Interface:
-        """The way of packets from this host to itself when none of its interfaces is a loopback."""
+        """The way of packets from this host to itself when none of its interfaces is a loopback.
+
+        They come back at the end of the batch: local delivery never recurses.
+        """
         if self._hidden is None:
-            self._hidden = Interface(self, Loopback(), "loopback", loopback=True)
+            link = Loopback()
+            interface = self._hidden = Interface(self, link, "loopback", loopback=True)
+
+            def drain() -> None:
+                while (packet := link.receive_packet()) is not None:
+                    interface.receive(packet)
+
+            link.observer = lambda: self.scheduler.call_soon(drain)
         return self._hidden
 
     def _read_address(self, written: str) -> tuple[Address, Prefix]:

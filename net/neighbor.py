@@ -11,8 +11,8 @@ later ND only carry its questions and answers.
     FAILED       no answer: whatever waited could not be delivered; the next packet starts over, as on Linux
     PERMANENT    set by hand, or computed (broadcast, multicast): never asked for
 
-A neighbor's `header`, the whole link-layer header of packets to it, is there exactly in the states in which a packet goes
-out at once and nothing changes by it. So the fast path of a packet looks at nothing else.
+A neighbor's `header`, the whole link-layer header of packets to it, is there exactly in the states in which a packet
+goes out at once and nothing changes by it. So the fast path of a packet looks at nothing else.
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ class Neighbor:
 
 
 class NeighborCache:
-    """The neighbors on one interface, bounded: those that never answered give way first, then the least recently used."""
+    """The neighbors on one interface, bounded: those that never answered leave first, then the least recently used."""
 
     __slots__ = ("_entries", "_unanswered", "counters", "random", "scheduler", "settings", "surroundings")
 

@@ -108,7 +108,7 @@ class RoutingTable:
         return route
 
     def remove(self, destination: str, *, via: str | None = None, interface: Interface | str | None = None) -> Route:
-        """Remove the best route to exactly ``destination`` (with that ``via``, ``interface``). OSError ESRCH if none."""
+        """Remove the best route to exactly ``destination`` (with that ``via``). OSError ESRCH if none."""
         prefix, gateway, out = self._read(destination, via, interface)
         for route in self:
             if (
