@@ -116,7 +116,7 @@ def _segment(time: float, packet: memoryview) -> Segment | None:
         return None
     first, _, total, _, fragment, _, protocol, _, source, destination = IPV4.unpack_from(packet)
     start = (first & 0x0F) * 4
-    if first >> 4 != 4 or protocol != tcp.PROTOCOL or fragment & FRAGMENT_MASK:
+    if first >> 4 != 4 or protocol != tcp.TCP or fragment & FRAGMENT_MASK:
         return None
     if not IPV4.size <= start <= len(packet) - tcp.HEADER_SIZE:
         return None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Final
 
 from ...link.ethernet import address_text
-from ...net.address import text
+from ...net.address import parse, text
+from ...net.ping import EchoReply
 from .sockets import sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...net.failure import Failure
     from .server import StackServer
 
 
@@ -19,10 +22,25 @@ def answer(server: StackServer, name: str, arguments: dict[str, Any], reply: Cal
 
     Raises ValueError for a question that nobody knows, and whatever malformed arguments raise.
     """
+    if name == "ping":
+        ping(server, reply, **arguments)
+        return
     ask = _QUESTIONS.get(name)
     if ask is None:
         raise ValueError(f"no such question: {name}")
     reply(ask(server))
+
+
+def ping(server: StackServer, reply: Callable[[Any], None], address: str, timeout: float, size: int) -> None:
+    """Send one echo request; the answer is its round trip in seconds and the hop limit it came with, or an error."""
+
+    def told(outcome: EchoReply | Failure) -> None:
+        if isinstance(outcome, EchoReply):
+            reply({"rtt": outcome.rtt, "ttl": outcome.hop_limit})
+        else:
+            reply({"error": os.strerror(outcome.errno)})
+
+    server.host.internet.icmp.pings.ping(parse(address), told, size=size, timeout=timeout)
 
 
 def interfaces(server: StackServer) -> list[dict[str, Any]]:

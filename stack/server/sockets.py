@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...net.address import Address, text
 from ...transport.tcp.state import State
+from ...transport.tcp.time_wait import TimeWait
 from ..calls import DatagramSocket, StreamSocket
 from ..control import ACCEPTED
 from .gate import Gate, waiting_bytes
@@ -35,9 +36,12 @@ def sockets(server: StackServer) -> list[dict[str, Any]]:
     tcp = server.host.tcp
     now = server.host.scheduler.now
     rows = [_datagrams(gate, gate.socket, unread) for gate in gates if isinstance(gate.socket, DatagramSocket)]
-    rows += [_listener(listener, by_listener.get(listener), unread) for listener in tcp.listeners]
-    rows += [_connection(connection, by_connection.get(connection), unread, now) for connection in tcp.connections]
-    rows += [_resting(rest.local, rest.remote, rest.until - now) for rest in tcp.time_waits]
+    rows += [_listener(listener, by_listener.get(listener), unread) for listener in tcp.listeners.values()]
+    for connection in tcp.connections.values():
+        if isinstance(connection, TimeWait):
+            rows.append(_resting(connection, now))
+        else:
+            rows.append(_connection(connection, by_connection.get(connection), unread, now))
     return rows
 
 
@@ -88,9 +92,9 @@ def _connection(connection: Connection, gate: Gate | None, unread: dict[int, int
     )
 
 
-def _resting(local: tuple[Address, int], remote: tuple[Address, int], left: float) -> dict[str, Any]:
-    timer = f"timewait,{_duration(left)},0"
-    return _row("tcp", "TIME-WAIT", None, local=_endpoint(local), remote=_endpoint(remote), timer=timer)
+def _resting(rest: TimeWait, now: float) -> dict[str, Any]:
+    timer = f"timewait,{_duration(rest.expires - now)},0"
+    return _row("tcp", "TIME-WAIT", None, local=_endpoint(rest.local), remote=_endpoint(rest.remote), timer=timer)
 
 
 def _timer(connection: Connection, now: float) -> str:
