@@ -1,0 +1,280 @@
+"""SEGMENT ARRIVES (RFC 9293 §3.10.7), for a connection that exists.
+
+`receive` is the short way in: the next data, or a new acknowledgment, on an established connection (header
+prediction). Everything else is judged step by step by `segment_arrives`. Nothing is sent from here but duplicate ACKs
+and RSTs: what a segment asks for is done once, at the end of the batch (`Connection.mark`).
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Final
+
+from . import opening, output, recovery, timers
+from .header import ACK, FIN, HEADER_SIZE, RST, SYN, URG
+from .options import ALIGNED, TIMESTAMPS_ALIGNED
+from .reassembly import Reassembly
+from .segment import Segment
+from .sequence import MASK, extend, older
+from .state import RECEIVING, Event, State
+
+if TYPE_CHECKING:
+    from ...link.packet import Packet
+    from .connection import Connection
+
+_JUDGED: Final = FIN | SYN | RST | ACK | URG
+_HALF: Final = 1 << 31
+#: In-order pieces smaller than this are put together, so that a slow reader does not hoard frames.
+_SMALL: Final = 2048
+#: A timestamp older than this says nothing any more (RFC 7323 §5.5).
+_TIMESTAMP_LIFE: Final = 24 * 86400.0
+
+
+def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, flags: int, window: int) -> None:
+    """A segment arrives; ``start`` is where its payload begins, the rest is as on the wire."""
+    data = packet.buffers[0]
+    size = packet.end - start
+    rcv_nxt = self.rcv_nxt
+    if (
+        self.predicted
+        and flags & _JUDGED == ACK
+        and seq == rcv_nxt & MASK
+        and size <= self.rcv_adv - rcv_nxt
+        and self.reassembly is None
+    ):
+        echo = 0
+        if self.timestamps:
+            if start - packet.offset != 32:
+                segment_arrives(self, Segment(packet, start, seq, ack, flags, window))
+                return
+            kind, stamp, echo = ALIGNED.unpack_from(data, packet.offset + HEADER_SIZE)
+            if kind != TIMESTAMPS_ALIGNED or (stamp - self.ts_recent) & MASK >= _HALF:
+                segment_arrives(self, Segment(packet, start, seq, ack, flags, window))
+                return
+            if rcv_nxt == self.rcv_acked:
+                self.ts_recent = stamp
+        window <<= self.snd_shift
+        una = self.snd_una
+        moved = (ack - una) & MASK
+        if moved:
+            if moved > self.snd_max - una:
+                segment_arrives(self, Segment(packet, start, seq, ack, flags, window >> self.snd_shift))
+                return
+            recovery.acknowledged(self, una + moved, echo)
+        elif not size and self.snd_nxt > una and window == self.snd_wnd:
+            recovery.duplicate(self)
+        if window != self.snd_wnd:
+            self.snd_wnd = window
+            if window > self.max_snd_wnd:
+                self.max_snd_wnd = window
+        self.snd_wl1 = rcv_nxt
+        self.snd_wl2 = self.snd_una
+        self.persist_probes = 0
+        self.heard_at = self.tcp.scheduler.now
+        if size:
+            deliver(self, memoryview(data)[start : packet.end])
+            full = packet.segment_size or size
+            if full > self.rcv_mss:
+                self.rcv_mss = min(full, self.announced_mss)
+        if not self.dirty:
+            self.dirty = True
+            self.tcp.mark(self)
+        return
+    segment_arrives(self, Segment(packet, start, seq, ack, flags, window))
+
+
+def deliver(c: Connection, piece: memoryview) -> None:
+    """``piece`` is next in the stream."""
+    size = len(piece)
+    c.rcv_nxt += size
+    c.readable += size
+    received = c.received
+    if received and size < _SMALL and len(received[-1]) < _SMALL:
+        received[-1] = memoryview(b"".join((received[-1], piece)))
+    else:
+        received.append(piece)
+    c.notify = True
+
+
+def segment_arrives(c: Connection, segment: Segment) -> None:
+    """RFC 9293 §3.10.7.3 and .4, step by step."""
+    c.heard_at, silence = c.tcp.scheduler.now, c.tcp.scheduler.now - c.heard_at
+    if c.state is State.SYN_SENT:
+        if not opening.answered(c, segment):
+            return
+    else:
+        segment.seq = extend(segment.seq, c.rcv_nxt)
+        segment.ack = extend(segment.ack, c.snd_una)
+        opening.unwrap_simultaneous(c, segment)
+        if _old_timestamp(c, segment, silence) or not _acceptable(c, segment):
+            _refuse(c, segment)
+            return
+        if segment.flags & RST:
+            _reset_arrives(c, segment)
+            return
+        # Third, check security: no compartments here.
+        if segment.flags & SYN:
+            c.tcp.challenge(c)  # fourth; RFC 5961 §4.2
+            return
+        if not segment.flags & ACK or not _ack_arrives(c, segment):
+            return
+        _remember_timestamp(c, segment)
+    if c.state in RECEIVING:
+        # Sixth, the URG bit: urgent data stay in line (RFC 6093 §6).
+        _text_arrives(c, segment)
+    c.mark()
+
+
+def _old_timestamp(c: Connection, segment: Segment, silence: float) -> bool:
+    """RFC 7323 §5.3 R1: protection against wrapped sequence numbers."""
+    stamp = segment.options.timestamp
+    if not c.timestamps or stamp is None or segment.flags & RST or not older(stamp, c.ts_recent):
+        return False
+    return silence < _TIMESTAMP_LIFE
+
+
+def _remember_timestamp(c: Connection, segment: Segment) -> None:
+    """RFC 7323 §4.3 (2): echo the timestamp of the segment that the next ACK begins with."""
+    stamp = segment.options.timestamp
+    if c.timestamps and stamp is not None and segment.seq <= c.rcv_acked and not older(stamp, c.ts_recent):
+        c.ts_recent = stamp
+
+
+def _acceptable(c: Connection, segment: Segment) -> bool:
+    """First, check the sequence number (RFC 9293 §3.10.7.4).
+
+    A segment at the very edge of the window is let through for its ACK and RST (MUST-66); its text is cut away later.
+    """
+    length = segment.length
+    if not length:
+        return c.rcv_nxt <= segment.seq <= c.rcv_adv
+    return segment.seq + length > c.rcv_nxt and (segment.seq < c.rcv_adv or segment.seq == c.rcv_nxt)
+
+
+def _refuse(c: Connection, segment: Segment) -> None:
+    """Not acceptable: say where we are, and drop it."""
+    c.tcp.counters["tcp.unacceptable"] += 1
+    if segment.flags & RST:
+        return
+    if c.state is State.SYN_RECEIVED and segment.flags & SYN and not segment.flags & ACK:
+        output.send_syn(c)  # the SYN again: our SYN and ACK was lost
+        return
+    c.must_acknowledge = True
+    c.mark()
+
+
+def _reset_arrives(c: Connection, segment: Segment) -> None:
+    """Second, check the RST bit (RFC 9293 §3.10.7.4, RFC 5961 §3.2)."""
+    if segment.seq != c.rcv_nxt:
+        c.tcp.challenge(c)
+    elif c.state is State.SYN_RECEIVED:
+        c.end(errno.ECONNREFUSED)
+    elif c.state in _CLOSED_BY_PEER:
+        c.end(errno.EPIPE if c.state is State.CLOSE_WAIT else 0)
+    else:
+        c.end(errno.ECONNRESET)
+
+
+_CLOSED_BY_PEER: Final = frozenset({State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
+
+
+def _ack_arrives(c: Connection, segment: Segment) -> bool:
+    """Fifth, check the ACK field; False if the segment goes no further."""
+    ack = segment.ack
+    if c.state is State.SYN_RECEIVED:
+        if not opening.completed(c, segment):
+            return False
+    elif not c.snd_una - c.max_snd_wnd <= ack <= c.snd_max:
+        c.tcp.challenge(c)  # RFC 5961 §5.2
+        return False
+    window = segment.window << c.snd_shift
+    c.persist_probes = 0
+    if ack > c.snd_una:
+        recovery.acknowledged(c, ack, segment.options.timestamp_echo)
+    elif ack == c.snd_una and not segment.length and window == c.snd_wnd and c.snd_nxt > ack:
+        recovery.duplicate(c)
+    if ack >= c.snd_una and (c.snd_wl1 < segment.seq or (c.snd_wl1 == segment.seq and c.snd_wl2 <= ack)):
+        c.snd_wnd = window
+        c.max_snd_wnd = max(c.max_snd_wnd, window)
+        c.snd_wl1, c.snd_wl2 = segment.seq, ack
+    if c.fin_queued and c.snd_una > c.buffer.end:
+        return _fin_acknowledged(c)
+    return True
+
+
+def _fin_acknowledged(c: Connection) -> bool:
+    if c.state is State.FIN_WAIT_1:
+        c.follow(Event.ACK_OF_FIN)
+        c.tell()
+        if c.orphan:
+            timers.limit_fin_wait(c)
+    elif c.state is State.CLOSING:
+        c.follow(Event.ACK_OF_FIN)
+        c.rest()
+        return False
+    elif c.state is State.LAST_ACK:
+        c.end(0)
+        return False
+    return True
+
+
+def _text_arrives(c: Connection, segment: Segment) -> None:
+    """Seventh, process the segment text; eighth, check the FIN bit."""
+    seq, payload = segment.seq, segment.payload
+    end = seq + len(payload)
+    if end > c.rcv_nxt and c.orphan:
+        # RFC 9293 §3.6.1 and RFC 1122 §4.2.2.13: nobody will read this.
+        c.reset(errno.ECONNRESET)
+        return
+    if end > c.rcv_adv:
+        payload = payload[: max(c.rcv_adv - seq, 0)]
+        end = seq + len(payload)
+        c.must_acknowledge = True
+    elif segment.flags & FIN:
+        c.fin_seq = end
+    if seq > c.rcv_nxt:
+        _out_of_order(c, segment, payload)
+        return
+    if end > c.rcv_nxt:
+        deliver(c, payload[c.rcv_nxt - seq :])
+        full = segment.packet.segment_size or len(payload)
+        c.rcv_mss = max(c.rcv_mss, min(full, c.announced_mss))
+        if c.reassembly is not None:
+            _fill(c, c.reassembly)
+    elif payload:
+        c.must_acknowledge = True
+    if c.rcv_nxt == c.fin_seq:
+        _fin_arrives(c)
+
+
+def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
+    if payload:
+        if c.reassembly is None:
+            c.reassembly = Reassembly()
+        c.reassembly.insert(segment.seq, payload)
+    if payload or segment.flags & FIN:
+        # RFC 5681 §4.2: a duplicate ACK for each segment, at once, so that the peer can tell how many have arrived.
+        for _ in range(min(segment.count, 3)):
+            output.acknowledge(c)
+
+
+def _fill(c: Connection, reassembly: Reassembly) -> None:
+    for piece in reassembly.take(c.rcv_nxt):
+        deliver(c, piece)
+    if not len(reassembly):
+        c.reassembly = None
+    c.must_acknowledge = True  # RFC 5681 §4.2: a segment that fills a gap
+
+
+def _fin_arrives(c: Connection) -> None:
+    """Eighth, check the FIN bit."""
+    c.rcv_nxt += 1
+    c.fin_seq = -1
+    c.at_end = True
+    c.reassembly = None
+    c.must_acknowledge = True
+    c.follow(Event.FIN)
+    c.tell()
+    if c.state is State.TIME_WAIT:
+        output.acknowledge(c)
+        c.rest()

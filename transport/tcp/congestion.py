@@ -1,0 +1,88 @@
+"""Congestion control: how much may be on the way (RFC 5681, RFC 6582, RFC 6928).
+
+What the sender does about a loss is one question (recovery.py), how large the window is another: this one. A controller
+is told what happened and answers with its ``cwnd``; it sees no segments.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+UNLIMITED: Final = 1 << 30
+
+
+class CongestionControl(Protocol):
+    """What the sender and its recovery need of a controller. Everything is in bytes."""
+
+    cwnd: int
+    ssthresh: int
+
+    @property
+    def name(self) -> str: ...
+
+    def acknowledged(self, size: int, mss: int) -> None:
+        """New data were acknowledged outside of recovery, while the window was in full use."""
+
+    def enter_recovery(self, flight: int, mss: int) -> None:
+        """A loss was told by duplicate ACKs, with ``flight`` bytes on the way."""
+
+    def duplicate(self, mss: int) -> None:
+        """Another duplicate ACK in recovery: a segment has left the network."""
+
+    def partly_recovered(self, size: int, mss: int) -> None:
+        """An ACK in recovery that moved by ``size``, but not over everything that was sent before the loss."""
+
+    def leave_recovery(self, flight: int, mss: int) -> None:
+        """Everything that was sent before the loss has arrived."""
+
+    def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
+        """The retransmission timer fired; ``again``: for a segment that it had fired for before."""
+
+    def idle(self, initial: int) -> None:
+        """Nothing was sent for longer than a retransmission time-out."""
+
+
+class Reno:
+    """Slow start, congestion avoidance, and the window's part of fast recovery."""
+
+    __slots__ = ("_acked", "cwnd", "ssthresh")
+
+    name = "reno"
+
+    def __init__(self, initial: int) -> None:
+        self.cwnd = initial
+        self.ssthresh = UNLIMITED
+        self._acked = 0
+
+    def acknowledged(self, size: int, mss: int) -> None:
+        if self.cwnd < self.ssthresh:
+            # RFC 5681 §3.1 counts segments; bytes are RFC 3465, without its limit L, as one ACK of a receiver that
+            # coalesces stands for many segments.
+            self.cwnd = min(self.cwnd + size, self.ssthresh)
+            return
+        self._acked += size  # RFC 5681 §3.1 (3): one segment for each window
+        if self._acked >= self.cwnd:
+            self._acked -= self.cwnd
+            self.cwnd += mss
+
+    def enter_recovery(self, flight: int, mss: int) -> None:
+        self.ssthresh = max(flight // 2, 2 * mss)  # RFC 5681 §3.1 (4)
+        self.cwnd = self.ssthresh + 3 * mss  # RFC 5681 §3.2 (3)
+
+    def duplicate(self, mss: int) -> None:
+        self.cwnd += mss  # RFC 5681 §3.2 (4)
+
+    def partly_recovered(self, size: int, mss: int) -> None:
+        self.cwnd = max(self.cwnd - size, 0) + (mss if size >= mss else 0)  # RFC 6582 §3.2 (3)
+
+    def leave_recovery(self, flight: int, mss: int) -> None:
+        self.cwnd = min(self.ssthresh, max(flight, mss) + mss)  # RFC 6582 §3.2 (3), first option: no burst
+
+    def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
+        if not again:
+            self.ssthresh = max(flight // 2, 2 * mss)  # RFC 5681 §3.1 (4)
+        self.cwnd = mss
+        self._acked = 0
+
+    def idle(self, initial: int) -> None:
+        self.cwnd = min(self.cwnd, initial)  # RFC 5681 §4.1

@@ -1,0 +1,409 @@
+"""One connection: its transmission control block (RFC 9293 §3.3.1), and the calls of its user (§3.10)."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING
+
+from . import arrival, expiry, output, timers, window
+from .congestion import CongestionControl, Reno
+from .header import ACK, RST
+from .rtt import RoundTrip
+from .send_buffer import SendBuffer
+from .sequence import MASK
+from .state import OPENING, SENDING, Event, State, follow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from ...link.packet import Buffer
+    from ...link.scheduler import Timer
+    from ...net.address import Address
+    from ...net.path import Path
+    from .listener import Listener
+    from .protocol import Tcp
+    from .reassembly import Reassembly
+    from .settings import TcpOptions
+
+#: Header, without options, of a TCP segment in an IP packet, by the length of the address.
+_HEADERS = {4: 40, 16: 60}
+#: What a peer takes that does not say (RFC 9293 §3.7.1, MUST-15 and MUST-16).
+_DEFAULT_MSS = {4: 536, 16: 1220}
+_TIMESTAMPS_SIZE = 12
+#: IPv4's longest packet.
+_MAX_PACKET = 65535
+#: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
+_MAX_PAYLOAD = 65483
+
+
+class Connection:
+    """A TCP connection, as its user sees it and as the protocol's other files work on it.
+
+    The user's part: ``local`` and ``remote`` (packed address, port), ``state``, ``error`` (the errno of what ended the
+    connection, 0 while it is fine), ``observer`` (called when something may have changed), ``received``
+    (in-order data that wait to be consumed, ``readable`` bytes of them), ``at_end`` (the peer's FIN was reached),
+    ``options``, and the methods.
+
+    Names of the TCB are the RFC's. Sequence numbers do not wrap (see sequence.py), sizes are in bytes, times in seconds
+    on the scheduler's clock; a deadline that is off is infinite.
+    """
+
+    __slots__ = (
+        "acknowledge_at",
+        "at_end",
+        "buffer",
+        "challenged_at",
+        "congestion",
+        "cwnd_limited",
+        "dirty",
+        "duplicates",
+        "error",
+        "fin_queued",
+        "fin_seq",
+        "give_up_at",
+        "heard_at",
+        "irs",
+        "iss",
+        "keepalive_at",
+        "keepalive_probes",
+        "key",
+        "listener",
+        "local",
+        "max_snd_wnd",
+        "mss",
+        "must_acknowledge",
+        "notify",
+        "observer",
+        "options",
+        "orphan",
+        "path",
+        "peer_mss",
+        "persist_at",
+        "persist_backoff",
+        "persist_probes",
+        "predicted",
+        "pseudo_sum",
+        "quick_acks",
+        "rcv_acked",
+        "rcv_adv",
+        "rcv_grow_at",
+        "rcv_limit",
+        "rcv_mss",
+        "rcv_nxt",
+        "rcv_scaling",
+        "rcv_shift",
+        "rcv_space",
+        "readable",
+        "reassembly",
+        "received",
+        "recover",
+        "recovering",
+        "remote",
+        "retransmissions",
+        "retransmit_at",
+        "retries",
+        "room_wanted",
+        "rtt",
+        "rtt_seq",
+        "rtt_time",
+        "sent_at",
+        "small_sent",
+        "snd_limit",
+        "snd_max",
+        "snd_nxt",
+        "snd_shift",
+        "snd_una",
+        "snd_wl1",
+        "snd_wl2",
+        "snd_wnd",
+        "soft_error",
+        "state",
+        "tcp",
+        "timer",
+        "timer_when",
+        "timestamp_offset",
+        "timestamps",
+        "ts_recent",
+        "tso_size",
+        "unacknowledged_since",
+    )
+
+    def __init__(
+        self, tcp: Tcp, path: Path, local: tuple[Address, int], remote: tuple[Address, int], options: TcpOptions
+    ) -> None:
+        settings = tcp.settings
+        self.tcp = tcp
+        self.path = path
+        self.local = local
+        self.remote = remote
+        #: As a packet from the peer spells it: its address, ours, its port, ours.
+        self.key = remote[0] + local[0] + remote[1].to_bytes(2) + local[1].to_bytes(2)
+        self.options = options
+        self.listener: Listener | None = None
+        self.state = State.CLOSED
+        self.error = 0
+        #: The errno of the last ICMP error that a connection survives (RFC 1122 §4.2.3.9).
+        self.soft_error = 0
+        self.observer: Callable[[], None] | None = None
+        self.notify = False
+        self.dirty = False
+        #: The user has closed the connection: nobody will read.
+        self.orphan = False
+        #: An established connection without anything unusual: arriving segments may take the short way.
+        self.predicted = False
+
+        self.rcv_limit = self.rcv_space = 0
+        iss, self.timestamp_offset = tcp.initial_numbers.choose(self.key, tcp.scheduler.now)
+        self._start_sending(iss)
+        self.fin_queued = False
+        self.congestion: CongestionControl = Reno(0)
+        self.cwnd_limited = False
+        self.duplicates = 0
+        self.recovering = False
+        self.peer_mss = _DEFAULT_MSS[len(remote[0])]
+        self.timestamps = settings.timestamps
+        self.use_path(path)
+        self.small_sent = 0
+        self.snd_limit = options.send_buffer or settings.send_buffer
+        self.room_wanted = False
+        self.rtt = RoundTrip(settings.initial_rto)
+        self.rtt_seq = 0
+        self.rtt_time = 0.0
+        self.retries = 0
+        self.retransmissions = 0
+        self.unacknowledged_since = inf
+        self.sent_at = 0.0
+
+        self.received: deque[memoryview] = deque()
+        self.readable = 0
+        self.at_end = False
+        self.reassembly: Reassembly | None = None
+        self.fin_seq = -1
+        self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_grow_at = 0
+        self.rcv_mss = _DEFAULT_MSS[len(remote[0])]
+        self.must_acknowledge = False
+        self.quick_acks = settings.quick_acks
+        self.ts_recent = 0
+        self.rcv_scaling = settings.window_scaling
+        self.rcv_shift = 0
+        self.challenged_at = -inf
+        window.configure(self)
+
+        self.timer: Timer | None = None
+        self.timer_when = inf
+        self.retransmit_at = self.persist_at = self.acknowledge_at = self.keepalive_at = self.give_up_at = inf
+        self.persist_backoff = self.persist_probes = self.keepalive_probes = 0
+        self.heard_at = tcp.scheduler.now
+
+    def _start_sending(self, iss: int) -> None:
+        self.iss = self.snd_una = self.snd_nxt = self.snd_max = self.recover = iss
+        self.buffer = SendBuffer(iss + 1)
+        self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
+        self.snd_shift = 0
+
+    def restart_above(self, number: int) -> None:
+        """Choose an initial sequence number above ``number``, where an earlier connection of the same addresses and
+        ports ended (RFC 9293 §3.6.1)."""
+        if (self.iss - number) & MASK >= 1 << 31 or self.iss == number:
+            self._start_sending((number + 65537) & MASK)
+
+    # -- the user's calls ----------------------------------------------------------------------------------------
+
+    receive = arrival.receive
+    consume = window.consume
+    wake = expiry.wake
+
+    @property
+    def room(self) -> int:
+        """How many bytes `write` would take now, in bytes; 0 unless data can be sent in this state."""
+        if self.state not in SENDING or self.fin_queued:
+            return 0
+        return max(self.snd_limit - (self.buffer.end - self.buffer.start), 0)
+
+    def write(self, data: Buffer) -> None:
+        """SEND (RFC 9293 §3.10.2): take all of ``data``, uncopied: the caller must not change them any more.
+
+        Data for a connection that is not open for sending are dropped; its user has seen ``state`` or ``error``.
+        """
+        if self.fin_queued or (self.state not in SENDING and self.state not in OPENING):
+            return
+        buffer = self.buffer
+        buffer.append(data)
+        if (buffer.end - buffer.start) * 3 > self.snd_limit * 2:
+            self.room_wanted = True
+        self.mark()
+
+    def shutdown(self) -> None:
+        """CLOSE (RFC 9293 §3.10.4): send a FIN after what was written; data still arrive. Harmless when repeated."""
+        if self.fin_queued or (self.state not in SENDING and self.state not in OPENING):
+            return
+        self.fin_queued = True
+        if self.state in SENDING:
+            self.follow(Event.CLOSE)
+        self.mark()
+
+    def close(self) -> None:
+        """Nobody reads or writes any more: FIN after what was written, and RST if data wait unread or still come
+        (RFC 9293 §3.6.1, RFC 2525 §2.17)."""
+        self.observer = None
+        if self.readable:
+            self.abort()
+        elif self.state is State.SYN_SENT:
+            self.end(0)
+        elif self.state not in _SILENT:
+            self.orphan = True
+            self.predicted = False
+            self.shutdown()
+            if self.state is State.FIN_WAIT_2:
+                timers.limit_fin_wait(self)
+
+    def abort(self) -> None:
+        """ABORT (RFC 9293 §3.10.5): RST, and the connection is gone; what was written and not sent is lost."""
+        self.observer = None
+        self.reset()
+        self.received.clear()
+        self.readable = 0
+
+    def options_changed(self) -> None:
+        """Act on a change in ``options`` (nodelay and cork off send what they held back; keep-alive starts)."""
+        self.use_path(self.path)
+        window.configure(self)
+        if self.options.send_buffer:
+            self.snd_limit = self.options.send_buffer
+        if self.state is not State.CLOSED and self.state not in OPENING:
+            timers.start_keepalive(self)
+            self.mark()
+
+    # -- for the other files of TCP ------------------------------------------------------------------------------
+
+    def follow(self, event: Event) -> None:
+        """Change the state; the short way in is for ESTABLISHED alone."""
+        self.state = follow(self.state, event)
+        self.predicted = self.state is State.ESTABLISHED
+
+    def mark(self) -> None:
+        """Look at this connection at the end of the batch: observer, data, acknowledgment."""
+        if not self.dirty:
+            self.dirty = True
+            self.tcp.mark(self)
+
+    def flush(self) -> None:
+        """The end of a batch. The observer comes first: what it reads and writes goes out with the acknowledgment."""
+        if self.notify:
+            self.notify = False
+            if self.observer is not None:
+                self.observer()
+        self.dirty = False
+        if self.state not in _SILENT:
+            output.flush(self)
+
+    def tell(self) -> None:
+        """Have the observer called at the end of the batch."""
+        self.notify = True
+        self.mark()
+
+    def established(self) -> None:
+        """The handshake is over: everything that depends on what the peer said is known."""
+        settings = self.tcp.settings
+        self.congestion = Reno(settings.initial_window * self.mss)
+        if self.retransmissions:  # a SYN was lost
+            self.congestion.cwnd = self.mss  # RFC 5681 §3.1
+            if not self.rtt.srtt:
+                self.rtt.rto = 3.0  # RFC 6298 §5.7
+        self.recover = self.iss
+        self.retries = 0
+        self.heard_at = self.tcp.scheduler.now
+        timers.start_keepalive(self)
+        if self.fin_queued:
+            self.follow(Event.CLOSE)  # RFC 9293 §3.10.4: a CLOSE in SYN-RECEIVED waits for ESTABLISHED
+        self.tell()
+
+    def use_path(self, path: Path) -> None:
+        """Send along ``path`` from now on: segment sizes follow its MTU (RFC 9293 §3.7.1)."""
+        self.path = path
+        size = self.peer_mss
+        limit = self.announced_mss
+        self.mss = max(min(size, limit) - (_TIMESTAMPS_SIZE if self.timestamps else 0), 8)
+        offload = path.offloads & (2 if len(self.remote[0]) == 4 else 4)
+        self.tso_size = _MAX_PAYLOAD // self.mss * self.mss if offload else self.mss
+        words = self.local[0] + self.remote[0]
+        self.pseudo_sum = (int.from_bytes(words) + 6) % 65535
+
+    @property
+    def announced_mss(self) -> int:
+        """The MSS option of our SYN: what the path's first hop carries, without options (RFC 6691)."""
+        limit = min(self.path.mtu, _MAX_PACKET) - _HEADERS[len(self.remote[0])]
+        return min(limit, self.options.maxseg or limit)
+
+    def reroute(self) -> bool:
+        """Ask for a new path, as routes or addresses have changed; False where there is none."""
+        try:
+            self.use_path(self.tcp.internet.path(self.remote[0], self.local[0]))
+        except OSError as failure:
+            self.soft_error = failure.errno or 0
+            return False
+        return True
+
+    def reset(self, error: int = 0) -> None:
+        """End the connection with a RST, if the peer may know of it (RFC 9293 §3.10.5)."""
+        if self.state in _RESET_ON_ABORT:
+            output.transmit(self, self.snd_nxt, 0, RST | ACK)
+        self.end(error)
+
+    def end(self, error: int) -> None:
+        """The connection is no more: forget it, and tell its user why."""
+        if self.state is State.CLOSED:
+            return
+        self.state = State.CLOSED
+        self.predicted = False
+        self.error = error
+        self.retire()
+        if self.listener is not None:
+            self.listener.forget(self)
+        self.tcp.forget(self)
+        self.tell()
+
+    def rest(self) -> None:
+        """In TIME-WAIT a small object takes this one's place, which is left to its user."""
+        self.tcp.time_wait.add(self)
+        self.retire()
+        self.tell()
+
+    def retire(self) -> None:
+        """Nothing will be sent any more: drop the timers and the data."""
+        timers.stop(self)
+        self.buffer = SendBuffer(self.buffer.end)
+        self.reassembly = None
+
+    # -- for tools that show connections -------------------------------------------------------------------------
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that were written and not sent yet."""
+        return max(self.buffer.end - self.snd_nxt, 0)
+
+    @property
+    def unacknowledged(self) -> int:
+        """Bytes that were written and not acknowledged yet: the send queue."""
+        return self.buffer.end - self.buffer.start
+
+    def timers(self) -> Iterator[tuple[str, float]]:
+        """The timers that run: name, and seconds until it fires."""
+        now = self.tcp.scheduler.now
+        for name, deadline in (
+            ("retransmit", self.retransmit_at),
+            ("persist", self.persist_at),
+            ("delayed-ack", self.acknowledge_at),
+            ("keepalive", self.keepalive_at),
+            ("fin-wait-2", self.give_up_at),
+        ):
+            if deadline < inf:
+                yield name, max(deadline - now, 0.0)
+
+
+_SILENT = frozenset({State.CLOSED, State.TIME_WAIT})
+#: RFC 9293 §3.10.5: in the other states there is nobody to tell, or the peer has closed already.
+_RESET_ON_ABORT = frozenset(
+    {State.SYN_RECEIVED, State.ESTABLISHED, State.FIN_WAIT_1, State.FIN_WAIT_2, State.CLOSE_WAIT}
+)

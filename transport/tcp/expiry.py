@@ -1,0 +1,81 @@
+"""What happens when a connection's timers fire (RFC 9293 §3.8, §3.10.8)."""
+
+from __future__ import annotations
+
+import errno
+from math import inf
+from typing import TYPE_CHECKING
+
+from . import output, recovery, timers
+from .header import ACK
+from .state import OPENING
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+def wake(c: Connection) -> None:
+    """A deadline may have passed: do what is due, and wait for the next."""
+    c.timer = None
+    c.timer_when = inf
+    now = c.tcp.scheduler.now
+    if c.acknowledge_at <= now:
+        c.acknowledge_at = inf
+        output.acknowledge(c)
+    if c.retransmit_at <= now:
+        c.retransmit_at = inf
+        recovery.timed_out(c)
+    if c.persist_at <= now:
+        c.persist_at = inf
+        _probe_window(c)
+    if c.keepalive_at <= now:
+        c.keepalive_at = inf
+        _keep_alive(c)
+    if c.give_up_at <= now:
+        c.end(0)
+    next_deadline = min(c.retransmit_at, c.persist_at, c.acknowledge_at, c.keepalive_at, c.give_up_at)
+    if next_deadline < inf:
+        timers.arm(c, next_deadline)
+
+
+def _probe_window(c: Connection) -> None:
+    """The persist timer: data wait and nothing is on the way (RFC 9293 §3.8.6.1).
+
+    With a window, it is the override time-out of silly-window avoidance (§3.8.6.2.1) and of cork. Without one, an octet
+    of new data is sent, and the peer says in its answer whether there is room by now. It may refuse forever, as long as
+    it answers (MUST-37).
+    """
+    waiting = c.buffer.end + c.fin_queued - c.snd_nxt
+    if not waiting or c.snd_nxt != c.snd_una:
+        return
+    settings = c.tcp.settings
+    limit = settings.orphan_retries if c.orphan else settings.retries
+    if c.persist_probes >= limit or recovery.patience_is_over(c):
+        c.reset(c.soft_error or errno.ETIMEDOUT)
+        return
+    c.persist_probes += 1
+    c.persist_backoff += 1
+    if c.snd_wnd:
+        output.send_now(c)
+    else:
+        output.probe(c)
+    timers.set_persist(c)
+
+
+def _keep_alive(c: Connection) -> None:
+    """RFC 9293 §3.8.4: ask a silent peer for a sign of life, with a segment just below the window."""
+    options, now = c.options, c.tcp.scheduler.now
+    if c.heard_at >= now - options.keepalive_interval:
+        c.keepalive_probes = 0
+    if c.state in OPENING or c.snd_una != c.snd_max or c.unsent:
+        c.keepalive_at = now + options.keepalive_idle  # retransmissions and probes find out
+    elif not c.keepalive_probes and now < c.heard_at + options.keepalive_idle:
+        c.keepalive_at = c.heard_at + options.keepalive_idle
+    elif c.keepalive_probes >= options.keepalive_count:
+        c.reset(c.soft_error or errno.ETIMEDOUT)
+        return
+    else:
+        c.keepalive_probes += 1
+        output.transmit(c, c.snd_una - 1, 0, ACK)
+        c.keepalive_at = now + options.keepalive_interval
+    timers.arm(c, c.keepalive_at)

@@ -1,0 +1,119 @@
+"""LISTEN: taking connections (RFC 9293 §3.10.1, §3.10.7.2), with Linux's two queues."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from . import opening
+from .connection import Connection
+from .state import Event, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...net.address import Address
+    from .protocol import Tcp
+    from .segment import Segment
+    from .settings import TcpOptions
+
+
+class Listener:
+    """Waits for connections at ``local``; an address of zeros stands for every address of the host.
+
+    Connections whose handshake is under way are in the SYN queue, those that are open wait in the accept queue, whose
+    length is ``backlog`` as Linux counts (one more than it says). While the accept queue is full, SYNs and the last
+    ACKs of handshakes are dropped, and peers try again.
+    ``observer`` is called when there is something to accept.
+    """
+
+    __slots__ = ("_accepted", "_opening", "backlog", "dirty", "local", "observer", "options", "tcp")
+
+    def __init__(self, tcp: Tcp, local: tuple[Address, int], backlog: int, options: TcpOptions) -> None:
+        self.tcp = tcp
+        self.local = local
+        self.backlog = backlog
+        #: What a new connection's options are a copy of.
+        self.options = options
+        self.observer: Callable[[], None] | None = None
+        self.dirty = False
+        self._opening: set[Connection] = set()
+        self._accepted: deque[Connection] = deque()
+
+    @property
+    def state(self) -> State:
+        return State.LISTEN
+
+    @property
+    def waiting(self) -> int:
+        """How many connections wait to be accepted."""
+        return len(self._accepted)
+
+    @property
+    def opening(self) -> int:
+        """How many handshakes are under way."""
+        return len(self._opening)
+
+    @property
+    def full(self) -> bool:
+        """Whether the accept queue takes no more."""
+        return len(self._accepted) > self.backlog
+
+    def accept(self) -> Connection | None:
+        """The connection that has waited longest, or None."""
+        return self._accepted.popleft() if self._accepted else None
+
+    def close(self) -> None:
+        """Take no more connections; those that nobody accepted are reset."""
+        self.tcp.forget_listener(self)
+        for connection in list(self._opening):
+            connection.listener = None
+            connection.end(0)
+        while self._accepted:
+            self._accepted.popleft().abort()
+        self._opening.clear()
+
+    # -- for the other files of TCP ------------------------------------------------------------------------------
+
+    def syn_arrives(self, segment: Segment, above: int | None = None) -> None:
+        """A SYN for this listener (RFC 9293 §3.10.7.2, third). ``above``: where an earlier connection ended."""
+        tcp = self.tcp
+        if self.full or len(self._opening) >= max(self.backlog, tcp.settings.max_syn_backlog):
+            tcp.counters["tcp.listen_overflow"] += 1
+            return
+        packet = segment.packet
+        local_port, remote_port = self.local[1], int.from_bytes(packet.buffers[0][packet.offset : packet.offset + 2])
+        try:
+            path = tcp.internet.path(packet.source, packet.destination)
+        except OSError:
+            return
+        local, remote = (packet.destination, local_port), (packet.source, remote_port)
+        c = Connection(tcp, path, local, remote, replace(self.options))
+        if above is not None:
+            c.restart_above(above)
+        c.listener = self
+        c.state = State.LISTEN
+        c.follow(Event.SYN)
+        self._opening.add(c)
+        tcp.adopt(c, self)
+        opening.syn_arrives(c, segment)
+        c.mark()
+
+    def completed(self, connection: Connection) -> None:
+        """A handshake is over."""
+        self._opening.discard(connection)
+        self._accepted.append(connection)
+        if not self.dirty:
+            self.dirty = True
+            self.tcp.mark(self)
+
+    def forget(self, connection: Connection) -> None:
+        """A handshake failed."""
+        self._opening.discard(connection)
+
+    def flush(self) -> None:
+        """The end of a batch."""
+        self.dirty = False
+        if self._accepted and self.observer is not None:
+            self.observer()

@@ -1,0 +1,98 @@
+"""The handshake: what a SYN says, and how an open is completed (RFC 9293 §3.5, §3.10.7.2 to .4)."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from . import output, recovery, window
+from .header import ACK, RST, SYN
+from .sequence import extend
+from .state import Event, State
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .segment import Segment
+
+
+def syn_arrives(c: Connection, segment: Segment) -> None:
+    """The peer's SYN: where its stream begins, and which options both sides have."""
+    options = segment.options
+    window.start(c, segment.seq)
+    if options.mss:
+        c.peer_mss = options.mss
+    if options.window_shift is None or not c.rcv_scaling:  # RFC 7323 §2.2: both or neither
+        c.rcv_scaling = False
+        c.snd_shift = c.rcv_shift = 0
+        c.rcv_limit = min(c.rcv_limit, 65535)
+        c.rcv_space = min(c.rcv_space, c.rcv_limit)
+    else:
+        c.snd_shift = options.window_shift
+    if options.timestamp is None:  # RFC 7323 §3.2
+        c.timestamps = False
+    elif c.timestamps:
+        c.ts_recent = options.timestamp
+    c.use_path(c.path)
+    c.snd_wnd = c.max_snd_wnd = segment.window  # never scaled in a SYN
+    c.snd_wl1, c.snd_wl2 = segment.seq, c.snd_una
+
+
+def answered(c: Connection, segment: Segment) -> bool:
+    """A segment arrives in SYN-SENT (RFC 9293 §3.10.7.3); whether its text is to be looked at."""
+    flags = segment.flags
+    if flags & ACK:  # first
+        segment.ack = extend(segment.ack, c.snd_una)
+        if not c.iss < segment.ack <= c.snd_max:
+            if not flags & RST:
+                c.tcp.refuse(segment.packet, flags, segment.seq, segment.ack, segment.length)
+            return False
+    if flags & RST:  # second; a RST without ACK may be anybody's
+        if flags & ACK:
+            c.end(errno.ECONNREFUSED)
+        return False
+    if not flags & SYN:  # fifth
+        return False
+    syn_arrives(c, segment)  # fourth
+    if flags & ACK:
+        recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
+        c.follow(Event.SYN_ACK)
+        c.must_acknowledge = True
+        c.established()
+    else:  # simultaneous open (RFC 9293 §3.5, figure 8)
+        c.follow(Event.SYN)
+        output.send_syn(c)
+    segment.seq += 1  # what follows the SYN
+    segment.flags &= ~SYN
+    return bool(flags & ACK)
+
+
+def unwrap_simultaneous(c: Connection, segment: Segment) -> None:
+    """In a simultaneous open the peer's SYN comes twice, then with the ACK of ours (RFC 9293 §3.5, figure 8)."""
+    if (
+        c.state is State.SYN_RECEIVED
+        and segment.flags & (SYN | ACK | RST) == SYN | ACK
+        and segment.seq == c.irs
+        and segment.ack == c.snd_max
+    ):
+        segment.flags &= ~SYN
+        segment.seq += 1
+
+
+def completed(c: Connection, segment: Segment) -> bool:
+    """An ACK arrives in SYN-RECEIVED (RFC 9293 §3.10.7.4, fifth); whether it opened the connection."""
+    if not c.snd_una < segment.ack <= c.snd_max:
+        c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
+        return False
+    listener = c.listener
+    if listener is not None and listener.full:
+        c.tcp.counters["tcp.accept_queue_full"] += 1
+        return False  # as Linux: the peer is kept waiting, and our SYN and ACK will be sent again
+    c.follow(Event.ACK_OF_SYN)
+    c.snd_wnd = c.max_snd_wnd = segment.window << c.snd_shift
+    c.snd_wl1, c.snd_wl2 = segment.seq, segment.ack
+    recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
+    c.established()
+    if listener is not None:
+        c.listener = None
+        listener.completed(c)
+    return True

@@ -1,0 +1,110 @@
+"""TCP options on the wire (RFC 9293 §3.2, RFC 7323, RFC 2018)."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+import construct
+
+if TYPE_CHECKING:
+    from ...link.packet import Buffer
+
+END: Final = 0
+NOP: Final = 1
+MSS: Final = 2
+WINDOW_SCALE: Final = 3
+SACK_PERMITTED: Final = 4
+SACK: Final = 5
+TIMESTAMPS: Final = 8
+
+#: RFC 7323 §2.3: a larger shift is taken as this one.
+MAX_WINDOW_SHIFT: Final = 14
+
+_VALUES: Final = {
+    MSS: construct.Int16ub,
+    WINDOW_SCALE: construct.Int8ub,
+    SACK_PERMITTED: construct.Pass,
+    SACK: construct.GreedyRange(construct.Struct("left" / construct.Int32ub, "right" / construct.Int32ub)),
+    TIMESTAMPS: construct.Struct("value" / construct.Int32ub, "echo_reply" / construct.Int32ub),
+}
+
+#: One option, for whoever wants to see it in full (a dissector, tests).
+TcpOption: Final = construct.Struct(
+    "kind" / construct.Int8ub,
+    "value"
+    / construct.If(
+        construct.this.kind > NOP,
+        construct.Prefixed(
+            construct.Int8ub,
+            construct.Switch(construct.this.kind, _VALUES, default=construct.GreedyBytes),
+            includelength=True,
+        ),
+    ),
+)
+
+_UINT16: Final = Struct(">H")
+_UINT32_PAIR: Final = Struct(">II")
+#: NOP, NOP, kind 8, length 10: how nearly every segment of nearly every system starts its options.
+TIMESTAMPS_ALIGNED: Final = 0x0101080A
+#: That word, value and echo: the timestamps option as a whole number of words.
+ALIGNED: Final = Struct(">III")
+
+
+class Options:
+    """What a segment's options say; None (or empty) is what is not there."""
+
+    __slots__ = ("mss", "sack", "sack_permitted", "timestamp", "timestamp_echo", "window_shift")
+
+    def __init__(self) -> None:
+        self.mss: int | None = None
+        self.window_shift: int | None = None
+        self.sack_permitted = False
+        self.sack: list[tuple[int, int]] = []
+        self.timestamp: int | None = None
+        self.timestamp_echo = 0
+
+
+def parse(data: Buffer, start: int, end: int) -> Options:
+    """Read the options between ``start`` and ``end``.
+
+    Unknown options are skipped by their length (RFC 9293 §3.2, MUST-6); with a nonsensical length, nothing that follows
+    can be known, and the rest is ignored (MUST-7).
+    """
+    options = Options()
+    while start < end:
+        kind = data[start]
+        if kind == NOP:
+            start += 1
+            continue
+        if kind == END or start + 1 >= end:
+            break
+        size = data[start + 1]
+        if size < 2 or start + size > end:
+            break
+        _parse_one(options, data, kind, start + 2, size - 2)
+        start += size
+    return options
+
+
+def _parse_one(options: Options, data: Buffer, kind: int, start: int, size: int) -> None:
+    if kind == TIMESTAMPS and size == 8:
+        options.timestamp, options.timestamp_echo = _UINT32_PAIR.unpack_from(data, start)
+    elif kind == MSS and size == 2:
+        options.mss = _UINT16.unpack_from(data, start)[0]
+    elif kind == WINDOW_SCALE and size == 1:
+        options.window_shift = min(data[start], MAX_WINDOW_SHIFT)
+    elif kind == SACK_PERMITTED and size == 0:
+        options.sack_permitted = True
+    elif kind == SACK and size % 8 == 0:
+        options.sack = [_UINT32_PAIR.unpack_from(data, start + at) for at in range(0, size, 8)]
+
+
+def build_syn(mss: int, window_shift: int | None, timestamps: tuple[int, int] | None) -> bytes:
+    """The options of a SYN, padded to whole words."""
+    options = bytes((MSS, 4, *mss.to_bytes(2)))
+    if timestamps is not None:
+        options += ALIGNED.pack(TIMESTAMPS_ALIGNED, *timestamps)
+    if window_shift is not None:
+        options += bytes((NOP, WINDOW_SCALE, 3, window_shift))
+    return options

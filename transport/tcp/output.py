@@ -1,0 +1,259 @@
+"""What to send, and sending it (RFC 9293 §3.7.4, §3.8.6, §3.10.2)."""
+
+from __future__ import annotations
+
+from math import inf
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from ...link.packet import PARTIAL, Packet
+from . import options as wire_options
+from . import timers, window
+from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
+from .sequence import MASK
+from .state import OPENING, State
+
+if TYPE_CHECKING:
+    from ...link.packet import Buffer
+    from .connection import Connection
+
+_DATA_OFFSET: Final = 5 << 12
+#: A header whose only option is the timestamps: three words more.
+_HEADER_TIMESTAMPS: Final = Struct(HEADER.format + "III")
+_DATA_OFFSET_TIMESTAMPS: Final = 8 << 12
+_NEVER: Final = inf
+
+
+def flush(c: Connection) -> None:
+    """At the end of a batch: data if there are any to send, which carry the acknowledgment; else that alone, if due."""
+    if c.state in OPENING:
+        if c.snd_nxt == c.iss:
+            send_syn(c)
+        elif c.must_acknowledge:
+            acknowledge(c)
+        return
+    if c.snd_nxt < c.buffer.end + c.fin_queued:
+        _send_data(c)
+    owed = c.rcv_nxt - c.rcv_acked
+    if c.must_acknowledge or owed > c.rcv_mss:  # RFC 9293 §3.8.6.3: every second full-sized segment (SHOULD-19)
+        acknowledge(c)
+    elif owed:
+        if c.quick_acks:
+            c.quick_acks -= 1
+            acknowledge(c)
+        elif c.acknowledge_at == _NEVER:
+            c.acknowledge_at = c.tcp.scheduler.now + c.tcp.settings.delayed_ack
+            timers.arm(c, c.acknowledge_at)
+
+
+def acknowledge(c: Connection) -> None:
+    """Send an ACK that carries nothing else."""
+    transmit(c, c.snd_nxt, 0, ACK)
+
+
+def _send_data(c: Connection) -> None:
+    """Send what windows and silly-window avoidance let go."""
+    end = c.buffer.end
+    una = c.snd_una
+    cwnd = c.congestion.cwnd
+    if c.duplicates and not c.recovering and c.duplicates < 3:
+        cwnd += c.duplicates * c.mss  # RFC 3042: limited transmit
+    if una == c.snd_max and c.tcp.scheduler.now - c.sent_at > c.rtt.rto:
+        c.congestion.idle(c.tcp.settings.initial_window * c.mss)
+        cwnd = c.congestion.cwnd
+    limit = una + min(cwnd, c.snd_wnd)
+    # A quarter of the window at a time: losses are found by the segments that follow.
+    largest = min(c.tso_size, max(cwnd // 4 // c.mss, 1) * c.mss)
+    while c.snd_nxt < end:
+        size = _sendable(c, min(end, limit) - c.snd_nxt, end - c.snd_nxt, largest)
+        if size <= 0:
+            break
+        _send_piece(c, size, end, limit)
+    if c.fin_queued and c.snd_nxt == end and end < una + c.snd_wnd:
+        c.snd_nxt = end + 1
+        transmit(c, end, 0, FIN | ACK)
+    c.cwnd_limited = c.snd_nxt + c.mss > una + cwnd or ((c.snd_nxt - una) * 2 >= cwnd and cwnd < c.congestion.ssthresh)
+    if c.snd_nxt < end + c.fin_queued and c.snd_nxt == c.snd_una and c.persist_at == _NEVER:
+        c.persist_backoff = c.persist_probes = 0
+        timers.set_persist(c)
+
+
+def _send_piece(c: Connection, size: int, end: int, limit: int) -> None:
+    start = c.snd_nxt
+    flags = ACK
+    c.snd_nxt = after = start + size
+    if after == end:
+        flags = ACK | PSH
+        if c.fin_queued and end < limit:
+            flags = ACK | PSH | FIN
+            c.snd_nxt = end + 1
+    if size % c.mss:
+        c.small_sent = after
+    transmit(c, start, size, flags)
+
+
+def _sendable(c: Connection, usable: int, available: int, largest: int) -> int:
+    """How many bytes may go as one packet: whole segments, or a small one where that is right."""
+    if usable >= largest:
+        return largest
+    rest = usable % c.mss
+    if not rest or usable <= 0:
+        return usable
+    if usable == available:
+        options = c.options
+        if c.fin_queued or (not options.cork and (options.nodelay or c.small_sent <= c.snd_una)):
+            # RFC 9293 §3.7.4, SHOULD-7: Nagle; as on Linux only a small segment on the way holds the next one back.
+            return usable
+    elif usable >= c.max_snd_wnd // 2 and c.snd_nxt + usable == c.snd_una + c.snd_wnd:
+        return usable  # RFC 9293 §3.8.6.2.1 (3): half of the largest window the peer ever had
+    return usable - rest
+
+
+def send_now(c: Connection) -> None:
+    """Send what the window takes, small or not: silly-window avoidance has waited long enough."""
+    size = min(c.buffer.end - c.snd_nxt, c.snd_una + c.snd_wnd - c.snd_nxt, c.mss)
+    if size > 0:
+        _send_piece(c, size, c.buffer.end, c.snd_una + c.snd_wnd)
+    elif c.snd_nxt < c.buffer.end + c.fin_queued:
+        probe(c)
+
+
+def probe(c: Connection) -> None:
+    """Send the first octet (or the FIN) beyond a closed window, which does not count as sent."""
+    if c.snd_una < c.buffer.end:
+        transmit(c, c.snd_una, 1, ACK)
+    else:
+        transmit(c, c.snd_una, 0, FIN | ACK)
+    c.retransmit_at = _NEVER
+
+
+def retransmit_first(c: Connection) -> None:
+    """Send the earliest unacknowledged segment again."""
+    if c.snd_una == c.iss:
+        send_syn(c)
+        return
+    start, end = c.snd_una, c.buffer.end
+    size = max(min(c.mss, min(c.snd_max, end) - start), 0)
+    flags = ACK | PSH if start + size == end else ACK
+    after = start + size
+    if c.fin_queued and after == end and c.snd_max > end:
+        flags |= FIN
+        after += 1
+    c.snd_nxt = max(c.snd_nxt, after)
+    transmit(c, start, size, flags)
+
+
+def send_syn(c: Connection) -> None:
+    """Send a SYN, or in SYN-RECEIVED a SYN and ACK, with the options of RFC 9293 §3.7.1 and RFC 7323."""
+    c.snd_nxt = max(c.snd_nxt, c.iss + 1)
+    stamps = (timestamp(c), c.ts_recent) if c.timestamps else None
+    shift = c.rcv_shift if c.rcv_scaling else None
+    options = wire_options.build_syn(c.announced_mss, shift, stamps)
+    flags, number = (SYN, 0) if c.state is State.SYN_SENT else (SYN | ACK, c.rcv_nxt & MASK)
+    offset = (HEADER.size + len(options)) << 10
+    field = min(c.rcv_space, 65535)
+    size = HEADER.size + len(options)
+    header = bytearray(
+        HEADER.pack(c.local[1], c.remote[1], c.iss & MASK, number, offset | flags, field, _pseudo(c, size), 0)
+    )
+    header += options
+    c.rcv_acked = c.rcv_nxt
+    _account(c, c.iss, c.iss + 1)
+    _send(c, [header], 0)
+
+
+def transmit(c: Connection, start: int, size: int, flags: int) -> None:
+    """Send one packet: ``size`` bytes from sequence number ``start`` on, or none."""
+    acknowledged = c.rcv_nxt
+    field = window.offer(c)
+    header: Buffer
+    if c.timestamps:
+        header = bytearray(
+            _HEADER_TIMESTAMPS.pack(
+                c.local[1],
+                c.remote[1],
+                start & MASK,
+                acknowledged & MASK,
+                _DATA_OFFSET_TIMESTAMPS | flags,
+                field,
+                _pseudo(c, size + 32),
+                0,
+                wire_options.TIMESTAMPS_ALIGNED,
+                timestamp(c),
+                c.ts_recent,
+            )
+        )
+    else:
+        header = bytearray(
+            HEADER.pack(
+                c.local[1],
+                c.remote[1],
+                start & MASK,
+                acknowledged & MASK,
+                _DATA_OFFSET | flags,
+                field,
+                _pseudo(c, size + 20),
+                0,
+            )
+        )
+    if flags & ACK:
+        if size and c.rcv_acked < acknowledged:
+            c.quick_acks = 0  # a conversation: acknowledgments ride on answers
+        c.rcv_acked = acknowledged
+        c.must_acknowledge = False
+        c.acknowledge_at = _NEVER
+    if size or flags & FIN:
+        _account(c, start, start + size + (flags & FIN))
+        _send(c, [header, *c.buffer.slices(start, size)] if size else [header], size)
+    else:
+        _send(c, [header], 0)
+
+
+def _account(c: Connection, start: int, after: int) -> None:
+    """Sequence numbers from ``start`` to ``after`` go out: measure their round trip, and expect their ACK."""
+    now = c.tcp.scheduler.now
+    c.sent_at = now
+    if start >= c.snd_max:
+        if not c.rtt_seq:
+            c.rtt_seq = after
+            c.rtt_time = now
+    else:
+        c.rtt_seq = 0  # RFC 6298 §3: Karn's algorithm
+        c.retransmissions += 1
+        c.tcp.counters["tcp.retransmitted"] += 1
+    if after > c.snd_max:
+        if c.snd_max == c.snd_una:
+            c.unacknowledged_since = now
+        c.snd_max = after
+    if c.retransmit_at == _NEVER:  # RFC 6298 §5.1
+        c.retransmit_at = now + c.rtt.rto
+        timers.arm(c, c.retransmit_at)
+    c.persist_at = _NEVER
+
+
+def timestamp(c: Connection) -> int:
+    """This connection's clock, in milliseconds (RFC 7323 §5.4)."""
+    return (int(c.tcp.scheduler.now * 1000) + c.timestamp_offset) & MASK
+
+
+def _pseudo(c: Connection, length: int) -> int:
+    """The sum of the pseudo-header, folded: what a PARTIAL packet has for a checksum."""
+    total = c.pseudo_sum + length
+    return total if total < 65536 else total - 65535
+
+
+def _send(c: Connection, buffers: list[Buffer], payload: int) -> None:
+    path = c.path
+    if not path.valid:
+        if not c.reroute():
+            return
+        path = c.path
+    packet = Packet(buffers, checksum=PARTIAL, segment_size=c.mss if payload > c.mss else 0)
+    packet.checksum_offset = CHECKSUM_OFFSET
+    options = c.options
+    try:
+        path.send(packet, TCP, hop_limit=options.hop_limit, traffic_class=options.traffic_class)
+    except OSError as failure:
+        # Too big for the path as it is by now: segments become smaller, and the timer sends this one again.
+        c.soft_error = failure.errno or 0
+        c.use_path(path)

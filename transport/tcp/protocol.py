@@ -1,0 +1,278 @@
+"""TCP of one host: from a packet to its connection, and what concerns no connection or all of them."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Protocol
+
+from ...link.packet import PARTIAL, Packet
+from ...net.checksum import pseudo_header_sum, verify_transport
+from ..errors import error
+from . import output, recovery
+from .connection import Connection
+from .header import ACK, CHECKSUM_OFFSET, HEADER, HEADER_SIZE, RST, SYN
+from .header import TCP as TCP
+from .isn import InitialNumbers
+from .listener import Listener
+from .segment import Segment
+from .sequence import MASK, extend
+from .settings import TcpOptions, TcpSettings
+from .state import Event, State
+from .time_wait import TimeWait, TimeWaits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ...net.address import Address
+    from ...net.failure import Failure
+    from ...net.internet import Internet
+    from ...net.path import Path
+    from ..ports import PortRegistry
+
+
+class _Flushed(Protocol):
+    def flush(self) -> None: ...
+
+
+class Tcp:
+    """The TCP of one host: a transport for its `Internet`.
+
+    ``connections`` has everything that answers to an address pair, TIME-WAIT included; a packet finds its own with one
+    look. Connections that have something to do are gathered, and looked at once at the end of the batch.
+    """
+
+    def __init__(self, internet: Internet, ports: PortRegistry, settings: TcpSettings | None = None) -> None:
+        self.internet = internet
+        self.ports = ports
+        self.settings = settings or TcpSettings()
+        self.scheduler = internet.scheduler
+        self.counters = internet.counters
+        self.initial_numbers = InitialNumbers(internet.random)
+        self.connections: dict[bytes, Connection | TimeWait] = {}
+        self.listeners: dict[bytes, Listener] = {}
+        self._marked: list[_Flushed] = []
+        self.time_wait = TimeWaits(self)
+        self._challenges = 0
+        self._challenge_second = -1
+
+    # -- OPEN ----------------------------------------------------------------------------------------------------
+
+    def connect(
+        self, local: tuple[Address, int] | None, remote: tuple[Address, int], options: TcpOptions | None = None
+    ) -> Connection:
+        """Active OPEN (RFC 9293 §3.10.1): the SYN leaves at the end of the batch.
+
+        ``local`` may leave the address (zeros), the port (0) or both (None) to the host; a port that is given was bound
+        before. Raises OSError: ENETUNREACH without a route or for a broadcast address, EADDRNOTAVAIL for an address
+        that is not the host's, for an address pair in use, and if no port is left.
+        """
+        address, port = local or (b"", 0)
+        path = self.internet.path(remote[0], address if any(address) else None)
+        if path.broadcast or _is_multicast(remote[0]):
+            raise error(errno.ENETUNREACH)
+        c = self._reserve(path, (path.source, port), remote, options or TcpOptions())
+        c.follow(Event.ACTIVE_OPEN)
+        self.connections[c.key] = c
+        c.mark()
+        return c
+
+    def _reserve(
+        self, path: Path, local: tuple[Address, int], remote: tuple[Address, int], options: TcpOptions
+    ) -> Connection:
+        """A connection with a port of its own, or one that shares the port that ``local`` has bound."""
+        claim = object()
+        address, port = local
+
+        def taken(port: int) -> bool:
+            return not self._free(_key(address, port, remote))
+
+        if not port:
+            port = self.ports.connect(address, remote, claim, taken, reuse=options.reuse)
+        elif taken(port):
+            raise error(errno.EADDRNOTAVAIL)
+        else:
+            self.ports.share(address, port, claim)
+        c = Connection(self, path, (address, port), remote, options)
+        self.ports.hold(claim, c)
+        old = self.connections.get(c.key)
+        if isinstance(old, TimeWait):
+            c.restart_above(old.snd_nxt)
+            self.time_wait.release(old)
+        return c
+
+    def _free(self, key: bytes) -> bool:
+        """Whether a new connection may have this address pair: no other has it, or TIME-WAIT gives it up (RFC 6191)."""
+        holder = self.connections.get(key)
+        if holder is None:
+            return True
+        reusable = self.settings.time_wait_reuse and isinstance(holder, TimeWait) and holder.timestamps
+        return reusable and isinstance(holder, TimeWait) and self.scheduler.now - holder.since >= 1.0
+
+    def listen(self, local: tuple[Address, int], backlog: int, options: TcpOptions | None = None) -> Listener:
+        """Passive OPEN (RFC 9293 §3.10.1) on a port that was bound before; an address of zeros is every address.
+
+        Raises OSError EADDRINUSE where another one listens.
+        """
+        key = local[0] + local[1].to_bytes(2)
+        if key in self.listeners:
+            raise error(errno.EADDRINUSE)
+        listener = Listener(self, local, backlog, options or TcpOptions())
+        self.ports.listen(local[0], local[1], listener)
+        self.listeners[key] = listener
+        return listener
+
+    # -- SEGMENT ARRIVES -----------------------------------------------------------------------------------------
+
+    def receive(self, packet: Packet) -> None:
+        """A packet for this host; ``packet.offset`` is at the TCP header. What is broken is counted and dropped."""
+        data = packet.buffers[0]
+        offset = packet.offset
+        if packet.end - offset < HEADER_SIZE:
+            self.counters["tcp.truncated"] += 1
+            return
+        _, _, seq, ack, flags, window, _, _ = HEADER.unpack_from(data, offset)
+        start = offset + (flags >> 10 & 0x3C)
+        if start > packet.end or start - offset < HEADER_SIZE:
+            self.counters["tcp.bad_offset"] += 1
+            return
+        if not packet.checksum and not verify_transport(packet, TCP):
+            self.counters["tcp.bad_checksum"] += 1
+            return
+        connection = self.connections.get(packet.source + packet.destination + data[offset : offset + 4])
+        if connection is not None:
+            connection.receive(packet, start, seq, ack, flags, window)
+        else:
+            self._unknown(Segment(packet, start, seq, ack, flags, window))
+
+    def _unknown(self, segment: Segment) -> None:
+        """No such connection: a listener's, or nobody's (RFC 9293 §3.10.7.1, §3.10.7.2)."""
+        packet, flags = segment.packet, segment.flags
+        if flags & RST:
+            return
+        to = packet.destination
+        if _is_multicast(to) or self.internet.is_broadcast(to):  # RFC 9293 §3.9.2.3, MUST-57
+            self.counters["tcp.not_unicast"] += 1
+            return
+        listener = self._listener(segment)
+        if listener is None:
+            self.counters["tcp.no_port"] += 1
+        elif flags & (SYN | ACK) == SYN:
+            listener.syn_arrives(segment)
+            return
+        elif not flags & ACK:
+            return
+        self.refuse(packet, flags, segment.seq, segment.ack, segment.length)
+
+    def _listener(self, segment: Segment) -> Listener | None:
+        packet = segment.packet
+        port = packet.buffers[0][packet.offset + 2 : packet.offset + 4]
+        to = packet.destination
+        return self.listeners.get(to + port) or self.listeners.get(bytes(len(to)) + port)
+
+    def receive_failure(self, failure: Failure) -> None:
+        """An ICMP error (RFC 1122 §4.2.3.9); believed if it is about a segment that is on the way (RFC 5927 §4.1)."""
+        quote = failure.quote
+        if len(quote) < 8:
+            return
+        c = self.connections.get(failure.destination + failure.source + quote[2:4] + quote[:2])
+        if not isinstance(c, Connection):
+            return
+        if not c.snd_una <= extend(int.from_bytes(quote[4:8]), c.snd_una) <= c.snd_max:
+            self.counters["tcp.icmp_ignored"] += 1
+            return
+        if failure.errno == errno.EMSGSIZE:
+            recovery.too_big(c)
+        elif c.state is State.SYN_SENT and (failure.hard or failure.reporter is None):
+            c.end(failure.errno)
+        else:
+            c.soft_error = failure.errno
+
+    # -- segments that no connection sends -----------------------------------------------------------------------
+
+    def refuse(self, packet: Packet, flags: int, seq: int, ack: int, length: int) -> None:
+        """Answer a segment with a RST that its sender believes (RFC 9293 §3.10.7.1)."""
+        self.counters["tcp.reset_sent"] += 1
+        if flags & ACK:
+            self._send_bare(packet, ack, 0, RST)
+        else:
+            self._send_bare(packet, 0, seq + length, RST | ACK)
+
+    def _send_bare(self, packet: Packet, seq: int, ack: int, flags: int) -> None:
+        source, destination = packet.destination, packet.source
+        remote, local, *_ = HEADER.unpack_from(packet.buffers[0], packet.offset)
+        try:
+            path = self.internet.path(destination, source)
+        except OSError:
+            return
+        pseudo = pseudo_header_sum(source, destination, TCP, HEADER_SIZE)
+        header = HEADER.pack(local, remote, seq & MASK, ack & MASK, HEADER_SIZE << 10 | flags, 0, pseudo, 0)
+        answer = Packet([bytearray(header)], checksum=PARTIAL)
+        answer.checksum_offset = CHECKSUM_OFFSET
+        path.send(answer, TCP)
+
+    def challenge(self, c: Connection) -> None:
+        """A challenge ACK: is it really you? (RFC 5961 §3.2, §4.2, §5.2), not too often (§7)."""
+        settings, now = self.settings, self.scheduler.now
+        if int(now) != self._challenge_second:
+            self._challenge_second, self._challenges = int(now), 0
+        if now - c.challenged_at < settings.challenge_interval or self._challenges >= settings.challenge_acks:
+            self.counters["tcp.challenge_withheld"] += 1
+            return
+        c.challenged_at = now
+        self._challenges += 1
+        self.counters["tcp.challenge_sent"] += 1
+        output.acknowledge(c)
+
+    # -- for the other files of TCP ------------------------------------------------------------------------------
+
+    def mark(self, item: _Flushed) -> None:
+        """Have ``item.flush`` called once at the end of the batch; the caller sees to the once."""
+        if not self._marked:
+            self.scheduler.call_soon(self._flush)
+        self._marked.append(item)
+
+    def _flush(self) -> None:
+        marked, self._marked = self._marked, []
+        for item in marked:
+            item.flush()
+
+    def adopt(self, c: Connection, listener: Listener) -> None:
+        """A listener has a new connection, which shares its port."""
+        self.connections[c.key] = c
+        self.ports.share(c.local[0], c.local[1], c)
+
+    def forget(self, c: Connection) -> None:
+        """A connection has ended."""
+        if self.connections.get(c.key) is c:
+            del self.connections[c.key]
+        self.ports.release(c)
+
+    def forget_listener(self, listener: Listener) -> None:
+        key = listener.local[0] + listener.local[1].to_bytes(2)
+        if self.listeners.get(key) is listener:
+            del self.listeners[key]
+        self.ports.release(listener)
+
+    def reopen(self, old: TimeWait, segment: Segment) -> None:
+        """A SYN that is surely new meets TIME-WAIT: it opens a connection, if somebody listens (RFC 9293 §3.6.1)."""
+        listener = self._listener(segment)
+        if listener is None:
+            self.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
+            return
+        self.time_wait.release(old)
+        listener.syn_arrives(segment, above=old.snd_nxt)
+
+    # -- for tools -----------------------------------------------------------------------------------------------
+
+    def sockets(self) -> Iterator[Listener | Connection | TimeWait]:
+        """Everything that has a state, listeners first."""
+        yield from list(self.listeners.values())
+        yield from list(self.connections.values())
+
+
+def _key(address: Address, port: int, remote: tuple[Address, int]) -> bytes:
+    return remote[0] + address + remote[1].to_bytes(2) + port.to_bytes(2)
+
+
+def _is_multicast(address: Address) -> bool:
+    return address[0] == 0xFF if len(address) == 16 else address[0] >> 4 == 14

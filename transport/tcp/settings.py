@@ -1,0 +1,77 @@
+"""What can be set: of a host's TCP, and of one connection. The defaults are Linux's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class TcpSettings:
+    """The knobs of a host's TCP. Times are in seconds, sizes in bytes; in brackets the sysctl that a value is like."""
+
+    #: How long TIME-WAIT lasts (TCP_TIMEWAIT_LEN; some systems: 90).
+    time_wait: float = 60.0
+    #: How many ended connections TIME-WAIT remembers; the oldest make room (tcp_max_tw_buckets).
+    max_time_wait: int = 65536
+    #: A connect may reuse an address pair in TIME-WAIT after a second, if timestamps tell the two apart (tcp_tw_reuse).
+    time_wait_reuse: bool = True
+    #: FIN-WAIT-2 of a connection that its user has closed (tcp_fin_timeout).
+    fin_timeout: float = 60.0
+    #: Retransmissions before ETIMEDOUT (tcp_syn_retries, tcp_synack_retries, tcp_retries2).
+    syn_retries: int = 6
+    synack_retries: int = 5
+    retries: int = 15
+    #: The same for a connection that its user has closed (tcp_orphan_retries, whose 0 means 8).
+    orphan_retries: int = 8
+    #: RFC 6298 §2.1; the bounds as TCP_RTO_MIN and TCP_RTO_MAX.
+    initial_rto: float = 1.0
+    min_rto: float = 0.2
+    max_rto: float = 120.0
+    #: TCP_DELACK_MIN; RFC 9293 §3.8.6.3 allows up to 0.5.
+    delayed_ack: float = 0.04
+    #: How many segments of a new connection are acknowledged at once, for the sake of the peer's slow start.
+    quick_acks: int = 16
+    #: Segments (RFC 6928).
+    initial_window: int = 10
+    #: The receive window starts with the first and grows up to the second (tcp_rmem).
+    receive_buffer: int = 65535
+    max_receive_buffer: int = 4 << 20
+    #: What a connection takes from its user before it is acknowledged: from the first up to the second (tcp_wmem).
+    send_buffer: int = 256 << 10
+    max_send_buffer: int = 4 << 20
+    window_scaling: bool = True
+    timestamps: bool = True
+    #: Connections in SYN-RECEIVED for one listener (tcp_max_syn_backlog).
+    max_syn_backlog: int = 1024
+    #: Challenge ACKs in a second, over all connections (tcp_challenge_ack_limit), and the least time between two of
+    #: one connection (tcp_invalid_ratelimit).
+    challenge_acks: int = 1000
+    challenge_interval: float = 0.5
+
+
+@dataclass(slots=True)
+class TcpOptions:
+    """The options of one connection, or of a listener (its connections inherit a copy).
+
+    After a change on a living connection call `Connection.options_changed`. None means the host's setting.
+    """
+
+    nodelay: bool = False
+    cork: bool = False
+    keepalive: bool = False
+    keepalive_idle: float = 7200.0
+    keepalive_interval: float = 75.0
+    keepalive_count: int = 9
+    #: The largest segment to send and to announce, in bytes; 0: what the path allows.
+    maxseg: int = 0
+    #: How long sent data may stay unacknowledged, in seconds (RFC 5482); 0: as long as the retries last.
+    user_timeout: float = 0.0
+    syn_retries: int | None = None
+    fin_timeout: float | None = None
+    #: Fixed buffer sizes in bytes; None: grown as needed.
+    receive_buffer: int | None = None
+    send_buffer: int | None = None
+    hop_limit: int = 64
+    traffic_class: int = 0
+    #: Whether an address pair may be bound while TIME-WAIT holds it (SO_REUSEADDR).
+    reuse: bool = False

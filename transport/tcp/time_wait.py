@@ -1,0 +1,141 @@
+"""TIME-WAIT: what is left of a connection while its last segments may still be on their way (RFC 9293 §3.6.1)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from ...link.packet import PARTIAL, Packet
+from ...net.checksum import pseudo_header_sum
+from . import options as wire_options
+from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, HEADER_SIZE, RST, SYN, TCP
+from .segment import Segment
+from .sequence import MASK, extend, older
+from .state import State
+
+if TYPE_CHECKING:
+    from ...link.scheduler import Timer
+    from ...net.address import Address
+    from .connection import Connection
+    from .protocol import Tcp
+
+#: Connections leave TIME-WAIT in groups, this many seconds apart at least.
+_GRAIN: Final = 0.25
+
+
+class TimeWait:
+    """Holds a connection's addresses and ports, and answers its peer, until ``expires`` on the scheduler's clock."""
+
+    __slots__ = ("expires", "key", "local", "rcv_nxt", "remote", "since", "snd_nxt", "tcp", "timestamp_offset",
+                 "timestamps", "ts_recent")  # fmt: skip
+
+    state = State.TIME_WAIT
+
+    def __init__(self, c: Connection, expires: float) -> None:
+        self.tcp: Tcp = c.tcp
+        self.key = c.key
+        self.local: tuple[Address, int] = c.local
+        self.remote: tuple[Address, int] = c.remote
+        self.snd_nxt = c.snd_nxt
+        self.rcv_nxt = c.rcv_nxt
+        self.timestamps = c.timestamps
+        self.timestamp_offset = c.timestamp_offset
+        self.ts_recent = c.ts_recent
+        self.since = c.tcp.scheduler.now
+        self.expires = expires
+
+    def receive(self, packet: Packet, start: int, seq: int, ack: int, flags: int, window: int) -> None:
+        """SEGMENT ARRIVES in TIME-WAIT (RFC 9293 §3.10.7.4)."""
+        if flags & RST:  # RFC 1337 §3: an old RST must not end TIME-WAIT early
+            return
+        segment = Segment(packet, start, seq, ack, flags, window)
+        if flags & (SYN | ACK) == SYN and self._newer(segment):
+            self.tcp.reopen(self, segment)
+            return
+        if flags & FIN and extend(segment.seq, self.rcv_nxt) + segment.length == self.rcv_nxt:
+            self.expires = self.tcp.scheduler.now + self.tcp.settings.time_wait
+        if flags & (FIN | SYN) or segment.payload or seq != self.rcv_nxt & MASK:
+            stamp = segment.options.timestamp
+            if self.timestamps and stamp is not None and not older(stamp, self.ts_recent):
+                self.ts_recent = stamp
+            self._acknowledge(packet)
+
+    def _newer(self, segment: Segment) -> bool:
+        """Whether a SYN cannot be an old one (RFC 9293 §3.6.1, RFC 6191 §2)."""
+        stamp = segment.options.timestamp
+        if self.timestamps and stamp is not None and stamp != self.ts_recent:
+            return older(self.ts_recent, stamp)
+        return extend(segment.seq, self.rcv_nxt) > self.rcv_nxt
+
+    def _acknowledge(self, packet: Packet) -> None:
+        """The last ACK again: the peer may not have got it."""
+        try:
+            path = self.tcp.internet.path(self.remote[0], self.local[0])
+        except OSError:
+            return
+        options = b""
+        if self.timestamps:
+            stamp = (int(self.tcp.scheduler.now * 1000) + self.timestamp_offset) & MASK
+            options = wire_options.ALIGNED.pack(wire_options.TIMESTAMPS_ALIGNED, stamp, self.ts_recent)
+        size = HEADER_SIZE + len(options)
+        pseudo = pseudo_header_sum(self.local[0], self.remote[0], TCP, size)
+        header = HEADER.pack(
+            self.local[1], self.remote[1], self.snd_nxt & MASK, self.rcv_nxt & MASK, size << 10 | ACK, 0, pseudo, 0
+        )
+        answer = Packet([bytearray(header + options)], checksum=PARTIAL)
+        answer.checksum_offset = CHECKSUM_OFFSET
+        path.send(answer, TCP)
+
+
+class TimeWaits:
+    """All connections of a host that are in TIME-WAIT.
+
+    All wait equally long, so the queue is in the order of their expiry, but for the few that had to start again: they
+    are put back when their turn comes. One timer serves all.
+    """
+
+    __slots__ = ("_queue", "_tcp", "_timer")
+
+    def __init__(self, tcp: Tcp) -> None:
+        self._tcp = tcp
+        self._queue: deque[TimeWait] = deque()
+        self._timer: Timer | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(self, c: Connection) -> None:
+        """A connection enters TIME-WAIT; what stays of it takes over its addresses and its port."""
+        tcp = self._tcp
+        waiting = TimeWait(c, tcp.scheduler.now + tcp.settings.time_wait)
+        tcp.ports.hold(c, waiting)
+        tcp.connections[c.key] = waiting
+        if len(self._queue) >= tcp.settings.max_time_wait:
+            self.release(self._queue.popleft())
+            tcp.counters["tcp.time_wait_overflow"] += 1
+        self._queue.append(waiting)
+        self._arm()
+
+    def release(self, waiting: TimeWait) -> None:
+        """The addresses and the port are free; the queue drops the object in its turn."""
+        tcp = self._tcp
+        if tcp.connections.get(waiting.key) is waiting:
+            del tcp.connections[waiting.key]
+            tcp.ports.release(waiting)
+
+    def _arm(self) -> None:
+        if self._timer is None and self._queue:
+            scheduler = self._tcp.scheduler
+            when = max(self._queue[0].expires, scheduler.now + _GRAIN)
+            self._timer = scheduler.call_at(when, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        queue, now = self._queue, self._tcp.scheduler.now
+        for _ in range(len(queue)):
+            if queue[0].expires > now:
+                break
+            self.release(queue.popleft())
+        if queue and queue[0].expires > now + self._tcp.settings.time_wait / 2:
+            queue.rotate(-1)
+        self._arm()

@@ -1,0 +1,55 @@
+"""The timers of a connection: several deadlines, one entry in the host's agenda.
+
+A deadline is an attribute, and moving it costs a store. The agenda's entry is due no later than the earliest deadline;
+when it fires too early, because the deadline has moved on since, it is set anew. So a connection that sends at full
+speed, whose retransmission deadline moves with each ACK, touches the agenda a few times a second.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+def arm(c: Connection, deadline: float) -> None:
+    """Make sure that the connection wakes at ``deadline``."""
+    if deadline < c.timer_when:
+        if c.timer is not None:
+            c.timer.cancel()
+        c.timer_when = deadline
+        c.timer = c.tcp.scheduler.call_at(deadline, c.wake)
+
+
+def stop(c: Connection) -> None:
+    """Turn every timer off."""
+    c.retransmit_at = c.persist_at = c.acknowledge_at = c.keepalive_at = c.give_up_at = inf
+    if c.timer is not None:
+        c.timer.cancel()
+        c.timer = None
+    c.timer_when = inf
+
+
+def start_keepalive(c: Connection) -> None:
+    """RFC 9293 §3.8.4: off unless the user asks for it."""
+    if c.options.keepalive:
+        c.keepalive_at = max(c.heard_at, c.sent_at) + c.options.keepalive_idle
+        arm(c, c.keepalive_at)
+    else:
+        c.keepalive_at = inf
+
+
+def limit_fin_wait(c: Connection) -> None:
+    """A connection that nobody reads does not wait for the peer's FIN forever."""
+    limit = c.options.fin_timeout
+    c.give_up_at = c.tcp.scheduler.now + (c.tcp.settings.fin_timeout if limit is None else limit)
+    arm(c, c.give_up_at)
+
+
+def set_persist(c: Connection) -> None:
+    """Wait for the window, longer each time."""
+    settings = c.tcp.settings
+    c.persist_at = c.tcp.scheduler.now + min(c.rtt.rto * (1 << min(c.persist_backoff, 16)), settings.max_rto)
+    arm(c, c.persist_at)
