@@ -162,7 +162,8 @@ class Interface:
     def _finish(self, packet: Packet) -> None:
         """Do in software what the link does not do."""
         lacks = self._lacks
-        version = packet.buffers[0][self.header_size] >> 4
+        head, behind = packet.buffers[0], self.header_size
+        version = (head[behind] if len(head) > behind else packet.buffers[1][0]) >> 4
         if packet.segment_size and lacks & (Offloads.TSO4 if version == 4 else Offloads.TSO6):
             packets: Iterable[Packet] = offload.segments(packet, self.header_size)
         else:
