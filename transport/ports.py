@@ -133,12 +133,14 @@ class PortRegistry:
         self._join(port, self._terms_of(address, port), owner)
 
     def listen(self, address: Address, port: int, owner: Hashable) -> None:
-        """Like ``share``, for an owner that listens. Raises OSError EADDRINUSE where another one listens on an address
-        that overlaps (they may if both set SO_REUSEPORT)."""
+        """Like ``share``, for the listener of a socket that bound the port.
+
+        Raises OSError EADDRINUSE where any other claim conflicts by now: another socket listens, or connections of an
+        earlier listener are left and SO_REUSEADDR is not set.
+        """
         terms = self._terms_of(address, port)
         for claim in self._ports.get(port, {}).values():
-            both = claim.terms.reuseport and terms.reuseport
-            if claim.listeners and claim.terms.overlaps(address) and not both:
+            if claim.conflicts(terms) and (claim.terms != terms or claim.owners > 1 or claim.listeners):
                 raise error(errno.EADDRINUSE)
         self._join(port, terms, owner).listeners.add(owner)
 

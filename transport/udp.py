@@ -47,10 +47,12 @@ MAX_PAYLOAD: Final = 65535 - 20 - _HEADER_SIZE
 OVERHEAD: Final = 512
 _PORT_UNREACHABLE: Final = 3
 
-# How an endpoint treats datagrams that exceed the path's MTU: the numbers of Linux's IP_MTU_DISCOVER.
+# How an endpoint treats datagrams that exceed the path's MTU: the numbers of Linux's IP_MTU_DISCOVER. Other numbers are
+# as FRAGMENT.
 FRAGMENT: Final = 0  # never set DF
 WANT: Final = 1  # set DF on what fits, fragment what does not
 REFUSE: Final = 2  # always set DF; EMSGSIZE for what does not fit
+PROBE: Final = 3  # the same, here
 
 
 @dataclass(frozen=True)
@@ -262,14 +264,14 @@ class UdpEndpoint:
             UDP,
             hop_limit=self.hop_limit,
             traffic_class=self.traffic_class,
-            dont_fragment=discover >= REFUSE or (discover == WANT and size + _IP_HEADER[len(address)] <= path.mtu),
+            dont_fragment=discover in (REFUSE, PROBE)
+            or (discover == WANT and size + _IP_HEADER[len(address)] <= path.mtu),
         )
         return size - _HEADER_SIZE
 
-    def prepare(self, address: Address, port: int) -> None:
-        """Do everything for sending to this destination but send; raises what `send` would."""
-        self._destination((address, port))
-        self._prepare(address)
+    def prepare(self, destination: tuple[Address, int] | None) -> None:
+        """Do everything for sending to this destination but send; raises what `send` would, except a waiting error."""
+        self._prepare(self._destination(destination)[0])
 
     def reuse_changed(self) -> None:
         """``reuse`` or ``reuseport`` were set; they count for others who bind from now on."""

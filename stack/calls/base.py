@@ -49,6 +49,11 @@ class Socket:
     def listening(self) -> bool:
         return False
 
+    @property
+    def most_low_water(self) -> int:
+        """The most that SO_RCVLOWAT can be, in bytes."""
+        return (1 << 31) - 1
+
     def bind(self, address: tuple[Address, int]) -> None:
         """Port 0 asks for an ephemeral one.
 

@@ -101,12 +101,13 @@ class DatagramSocket(Socket):
         if destination is not None:
             destination = self._target(destination)
         if self._shut & 2:
-            raise error(errno.EPIPE)
+            self.endpoint.prepare(destination)
+            raise error(self.endpoint.take_error() or errno.EPIPE)
         return self.endpoint.send(buffers, destination)
 
     def check_route(self, destination: tuple[Address, int]) -> None:
         """What ``send`` would raise for this destination, without sending; binds the socket as it would."""
-        self.endpoint.prepare(*self._target(destination))
+        self.endpoint.prepare(self._target(destination))
 
     def receive(self) -> tuple[memoryview, tuple[Address, int]] | None:
         """The next datagram: a view of its payload, and its sender; None when none waits.

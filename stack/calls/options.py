@@ -32,7 +32,7 @@ _MIN_SEND_BUFFER: Final = 4608
 class Option:
     """One option. ``set`` is None where it can only be read; an int outside ``least`` to ``most`` is EINVAL.
 
-    ``size``: 0 for an int, else the bytes of a structure that ``set`` takes as it is (more than that are cut off).
+    ``size``: 0 for an int, else the least size of the structure that ``set`` takes as it is.
     """
 
     get: Callable[[Any], int | bytes]
@@ -46,12 +46,17 @@ Options = dict[tuple[int, int], Option]
 
 
 def get_option(options: Mapping[tuple[int, int], Option], socket: Any, level: int, name: int, size: int) -> bytes:
-    """The value, cut to ``size`` bytes. Raises OSError ENOPROTOOPT; EINVAL for a negative size; what the option has."""
+    """The value, cut to ``size`` bytes.
+
+    Raises OSError ENOPROTOOPT, EOPNOTSUPP for a level that the socket does not have, EINVAL for a negative size, and
+    what the option has.
+    """
     option = options.get((level, name))
     if size < 0:
         raise error(errno.EINVAL)
     if option is None:
-        raise error(errno.ENOPROTOOPT)
+        known = level in (n.SOL_SOCKET, n.IPPROTO_IP, socket.protocol)
+        raise error(errno.ENOPROTOOPT if known else errno.EOPNOTSUPP)
     value = option.get(socket)
     if isinstance(value, bytes):
         return value[:size]
@@ -64,12 +69,12 @@ def set_option(options: Mapping[tuple[int, int], Option], socket: Any, level: in
     """Raises OSError ENOPROTOOPT for an option that is unknown or read-only, EINVAL for a value that is too short or
     out of range, and what else the option has."""
     option = options.get((level, name))
+    if len(value) < (option.size if option else 0) or (level == n.SOL_SOCKET and len(value) < _INT.size):
+        raise error(errno.EINVAL)
     if option is None or option.set is None:
         raise error(errno.ENOPROTOOPT)
     if option.size:
-        if len(value) < option.size:
-            raise error(errno.EINVAL)
-        option.set(socket, value[: option.size])
+        option.set(socket, value)
         return
     if len(value) >= _INT.size:
         number = _INT.unpack_from(value)[0]
@@ -125,7 +130,7 @@ def _time_out(name: int) -> Options:
     key = n.SOL_SOCKET, name
 
     def write(socket: Any, value: bytes) -> None:
-        socket.values[key] = value
+        socket.values[key] = value[:_TIMEVAL_SIZE]
 
     return {key: Option(lambda socket: socket.values.get(key, bytes(_TIMEVAL_SIZE)), write, size=_TIMEVAL_SIZE)}
 
@@ -139,13 +144,14 @@ def _get_linger(socket: Any) -> bytes:
 
 
 def _set_linger(socket: Any, value: bytes) -> None:
-    on, seconds = _LINGER.unpack(value)
-    socket.values[n.SOL_SOCKET, n.SO_LINGER] = seconds
+    on, seconds = _LINGER.unpack_from(value)
     socket.linger = seconds if on else None
+    if on:
+        socket.values[n.SOL_SOCKET, n.SO_LINGER] = seconds
 
 
 def _set_receive_low_water(socket: Any, value: int) -> None:
-    socket.receive_low_water = _INT_MAX if value < 0 else value or 1
+    socket.receive_low_water = min(_INT_MAX if value < 0 else value or 1, socket.most_low_water)
 
 
 def _set_datagram_buffer(socket: Any, value: int) -> None:
@@ -276,6 +282,6 @@ DATAGRAM: Final[Options] = {
     (n.IPPROTO_IP, n.IP_TOS): Option(
         attrgetter("endpoint.traffic_class"), _writer("endpoint.traffic_class", lambda value: value & 0xFF)
     ),
-    (n.IPPROTO_IP, n.IP_MTU_DISCOVER): _number("endpoint.discover", 0, 2),
+    (n.IPPROTO_IP, n.IP_MTU_DISCOVER): _number("endpoint.discover", 0, 5),
     (n.IPPROTO_IP, n.IP_RECVERR): _flag("endpoint.all_errors"),
 }

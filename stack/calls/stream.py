@@ -7,7 +7,6 @@ calls only, whatever the network does meanwhile.
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 from collections import deque
 from enum import Enum
@@ -47,8 +46,8 @@ class StreamSocket(Socket):
     """A TCP socket. For gates that carry its bytes without copying there are ``received`` and ``consume``, ``room`` and
     ``write``, and ``at_end``, as a `Connection` has them."""
 
-    __slots__ = ("_bound", "_connection", "_error_taken", "_listener", "_phase", "backlog", "connected", "options",
-                 "reuseport")  # fmt: skip
+    __slots__ = ("_bound", "_connection", "_error_taken", "_listener", "_name", "_phase", "backlog", "connected",
+                 "options", "reuseport")  # fmt: skip
 
     type = n.SOCK_STREAM
     protocol = n.IPPROTO_TCP
@@ -61,7 +60,8 @@ class StreamSocket(Socket):
         self.backlog = 0
         #: Whether the connection was once established (it may have ended since).
         self.connected = False
-        self._bound: tuple[Address, int] = (ANY4, 0)
+        self._bound: tuple[Address, int] = (ANY4, 0)  # by bind, or by listen
+        self._name = self._bound  # the same, or the connection's local end
         self._listener: Listener | None = None
         self._connection: Connection | None = None
         self._phase = _Phase.UNCONNECTED
@@ -71,16 +71,17 @@ class StreamSocket(Socket):
 
     def bind(self, address: tuple[Address, int]) -> None:
         self._check_local(address[0])
-        if self._bound[1] or self._connection is not None or self._listener is not None:
+        in_use = self._connection is not None and self._connection.state not in _OVER
+        if self._bound[1] or in_use or self._listener is not None:
             raise error(errno.EINVAL)
         self._bind(*address)
 
     def getsockname(self) -> tuple[Address, int]:
-        return self._connection.local if self._connection is not None else self._bound
+        return self._name
 
     def getpeername(self) -> tuple[Address, int]:
         connection = self._connection
-        if connection is None or connection.state in (State.CLOSED, State.SYN_SENT):
+        if connection is None or connection.state is State.SYN_SENT or connection.state in _OVER:
             raise error(errno.ENOTCONN)
         return connection.remote
 
@@ -97,6 +98,10 @@ class StreamSocket(Socket):
     @property
     def listener(self) -> Listener | None:
         return self._listener
+
+    @property
+    def most_low_water(self) -> int:
+        return (self.options.receive_buffer or self.calls.host.tcp.settings.max_receive_buffer) // 2
 
     # opening
 
@@ -164,9 +169,10 @@ class StreamSocket(Socket):
             return
         if is_multicast(target[0]) or self.calls.host.internet.is_broadcast(target[0]):
             raise error(errno.ENETUNREACH)
-        bound = self._bound if any(self._bound[0]) or self._bound[1] else None
+        bound = self._bound if self._bound[1] else None
         self._connection = self.calls.host.tcp.connect(bound, target, self.options)
         self._connection.observer = self._on_change
+        self._name = self._connection.local
         self._error_taken = False
         self._phase = _Phase.CONNECTING
         raise error(errno.EINPROGRESS)
@@ -372,7 +378,7 @@ class StreamSocket(Socket):
     def _bind(self, address: Address, port: int) -> None:
         ports = self.calls.host.tcp.ports
         port = ports.bind(address, port, self, reuse=self.options.reuse, reuseport=self.reuseport)
-        self._bound = address, port
+        self._bound = self._name = address, port
 
     def _disconnect(self) -> None:
         """connect to AF_UNSPEC: the connection is aborted, the socket fresh; a port that bind chose stays."""
@@ -392,6 +398,7 @@ class StreamSocket(Socket):
             listener.observer = None
             listener.close()
         self._phase = _Phase.UNCONNECTED
+        self._name = self._bound
         self._shut = 0
         self.connected = self._error_taken = False
 
@@ -404,6 +411,7 @@ class StreamSocket(Socket):
         self.values = dict(parent.values)
         self._connection = connection
         connection.observer = self._on_change
+        self._name = connection.local
         self._phase = _Phase.CONNECTED
         self.connected = True
 
@@ -411,8 +419,6 @@ class StreamSocket(Socket):
         ports = self.calls.host.tcp.ports
         if ports.port_of(self):
             ports.amend(self, reuse=self.options.reuse, reuseport=self.reuseport)
-        if self._listener is not None:
-            self._listener.options = dataclasses.replace(self.options)
         if self._connection is not None:
             self._connection.options_changed()
 

@@ -25,8 +25,8 @@ class CallSettings:
     #: The longest backlog of a listener (net.core.somaxconn).
     max_backlog: int = 4096
     #: The most that SO_RCVBUF and SO_SNDBUF can ask for, in bytes, before doubling (net.core.rmem_max, wmem_max).
-    max_receive_buffer: int = 212992
-    max_send_buffer: int = 212992
+    max_receive_buffer: int = 4 << 20
+    max_send_buffer: int = 4 << 20
 
 
 class Calls:

@@ -1,0 +1,586 @@
+"""The same calls on the kernel's sockets and on ours, each on a loopback of its own: results and readiness alike.
+
+A script is a list of steps, each a call on a numbered socket. After each step both sides report what the call gave
+(a value, or its errno) and what poll would say about every socket.
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket as kernel
+import struct
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from netower.app.namespace import network_namespace
+from netower.net.address import parse, text
+from netower.stack import Host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from netower.stack.calls import Socket
+
+pytestmark = pytest.mark.live
+
+INT = struct.Struct("=i")
+LINGER = struct.Struct("=ii")
+POLL = select.POLLIN | select.POLLOUT | select.POLLRDHUP
+EPHEMERAL = 32768
+IP_MTU_DISCOVER, IP_RECVERR, IP_MTU = 10, 11, 14
+
+Step = tuple[str, Any]
+
+
+@pytest.fixture(scope="module")
+def namespace() -> Iterator[int]:
+    from ..conftest import forbidden
+
+    try:
+        with network_namespace() as descriptor:
+            yield descriptor
+    except PermissionError as error:
+        forbidden(error)
+
+
+class Kernel:
+    """Linux."""
+
+    def __init__(self) -> None:
+        self.sockets: list[kernel.socket] = []
+
+    def socket(self, family: int, kind: int, protocol: int) -> None:
+        created = kernel.socket(family, kind | kernel.SOCK_NONBLOCK, protocol)
+        self.sockets.append(created)
+
+    def bind(self, number: int, address: str, port: int) -> None:
+        self.sockets[number].bind((address, port))
+
+    def listen(self, number: int, backlog: int) -> None:
+        self.sockets[number].listen(backlog)
+
+    def accept(self, number: int) -> str:
+        accepted, peer = self.sockets[number].accept()
+        accepted.setblocking(False)
+        self.sockets.append(accepted)
+        return peer[0]
+
+    def connect(self, number: int, address: str, port: int) -> None:
+        self.sockets[number].connect((address, port))
+
+    def shutdown(self, number: int, how: int) -> None:
+        self.sockets[number].shutdown(how)
+
+    def close(self, number: int) -> None:
+        self.sockets[number].close()
+
+    def send(self, number: int, data: bytes) -> int:
+        return self.sockets[number].send(data, kernel.MSG_NOSIGNAL)
+
+    def send_to(self, number: int, data: bytes, address: str, port: int) -> int:
+        return self.sockets[number].sendto(data, kernel.MSG_NOSIGNAL, (address, port))
+
+    def receive(self, number: int, size: int, flags: int) -> bytes:
+        return self.sockets[number].recv(size, flags)
+
+    def name(self, number: int) -> tuple[str, int]:
+        return named(*self.sockets[number].getsockname())
+
+    def peer(self, number: int) -> tuple[str, int]:
+        return named(*self.sockets[number].getpeername())
+
+    def get(self, number: int, level: int, name: int, size: int) -> bytes:
+        return self.sockets[number].getsockopt(level, name, size)
+
+    def set(self, number: int, level: int, name: int, value: bytes) -> None:
+        self.sockets[number].setsockopt(level, name, value)
+
+    def readiness(self) -> list[int]:
+        found = []
+        for one in self.sockets:
+            poll = select.poll()
+            if one.fileno() >= 0:
+                poll.register(one, POLL)
+                found.append(dict(poll.poll(0)).get(one.fileno(), 0))
+            else:
+                found.append(-1)
+        return found
+
+    def finish(self) -> None:
+        for one in self.sockets:
+            one.close()
+
+
+class Tower:
+    """A host of ours."""
+
+    def __init__(self) -> None:
+        self.host = Host()
+        self.host.advance(1000.0)
+        self.sockets: list[Socket] = []
+
+    def _number(self, number: int) -> Any:
+        found = self.sockets[number]
+        if found.closed:
+            raise OSError(errno.EBADF, "closed")
+        return found
+
+    def socket(self, family: int, kind: int, protocol: int) -> None:
+        self.sockets.append(self.host.calls.socket(family, kind, protocol))
+
+    def bind(self, number: int, address: str, port: int) -> None:
+        self._number(number).bind((parse(address), port))
+
+    def listen(self, number: int, backlog: int) -> None:
+        self._number(number).listen(backlog)
+
+    def accept(self, number: int) -> str:
+        accepted = self._number(number).accept()
+        self.sockets.append(accepted)
+        return text(accepted.remote[0])
+
+    def connect(self, number: int, address: str, port: int) -> None:
+        self._number(number).connect((parse(address), port))
+
+    def shutdown(self, number: int, how: int) -> None:
+        self._number(number).shutdown(how)
+
+    def close(self, number: int) -> None:
+        self.sockets[number].close()
+
+    def send(self, number: int, data: bytes) -> int:
+        one = self._number(number)
+        sent: int = one.send(data if one.type == kernel.SOCK_STREAM else [data])
+        return sent
+
+    def send_to(self, number: int, data: bytes, address: str, port: int) -> int:
+        one = self._number(number)
+        if one.type == kernel.SOCK_STREAM:
+            return self.send(number, data)
+        sent: int = one.send([data], (parse(address), port))
+        return sent
+
+    def receive(self, number: int, size: int, flags: int) -> bytes:
+        one = self._number(number)
+        if one.type == kernel.SOCK_STREAM:
+            data: bytes = one.receive(size, flags)
+            return data
+        found = one.receive()
+        if found is None:
+            raise OSError(errno.EAGAIN, "none")
+        return bytes(found[0][:size])
+
+    def name(self, number: int) -> tuple[str, int]:
+        address, port = self._number(number).getsockname()
+        return named(text(address), port)
+
+    def peer(self, number: int) -> tuple[str, int]:
+        address, port = self._number(number).getpeername()
+        return named(text(address), port)
+
+    def get(self, number: int, level: int, name: int, size: int) -> bytes:
+        value: bytes = self._number(number).getsockopt(level, name, size)
+        return value
+
+    def set(self, number: int, level: int, name: int, value: bytes) -> None:
+        self._number(number).setsockopt(level, name, value)
+
+    def readiness(self) -> list[int]:
+        self.host.pump()
+        return [-1 if one.closed else one.readiness() for one in self.sockets]
+
+    def finish(self) -> None:
+        for one in self.sockets:
+            one.close()
+        self.host.pump()
+
+
+def named(address: str, port: int) -> tuple[str, int]:
+    """Ephemeral ports are alike. (Without an address Linux may still show that of a connect that failed.)"""
+    return address, port if port < EPHEMERAL else EPHEMERAL if address != "0.0.0.0" else 0
+
+
+def perform(side: Kernel | Tower, step: Step) -> object:
+    """What the step gives on this side, or the errno by its name; with it the readiness of all sockets."""
+    try:
+        outcome: object = getattr(side, step[0])(*step[1:])
+    except OSError as error:
+        outcome = errno.errorcode[error.errno or 0]
+    except IndexError:
+        outcome = "no such socket"
+    return outcome, side.readiness()
+
+
+def compare(script: list[Step]) -> None:
+    theirs, ours = Kernel(), Tower()
+    try:
+        for number, step in enumerate(script):
+            assert perform(ours, step) == perform(theirs, step), (number, step)
+    finally:
+        ours.finish()
+        theirs.finish()
+
+
+_bases = count(1100, 5)
+
+
+def stream() -> Step:
+    return ("socket", kernel.AF_INET, kernel.SOCK_STREAM, 0)
+
+
+def datagram() -> Step:
+    return ("socket", kernel.AF_INET, kernel.SOCK_DGRAM, 0)
+
+
+HOME = "127.0.0.1"
+
+
+def connected(port: int) -> list[Step]:
+    """0 listens, 1 connects, 2 is accepted."""
+    return [
+        stream(),
+        ("bind", 0, HOME, port),
+        ("listen", 0, 5),
+        stream(),
+        ("connect", 1, HOME, port),
+        ("connect", 1, HOME, port),
+        ("accept", 0),
+    ]
+
+
+RECEIVE = [("receive", number, 100, 0) for number in (1, 2)]
+SENDS = [("send", number, b"data") for number in (1, 2)]
+NAMES = [(name, number) for number in (0, 1, 2) for name in ("name", "peer")]
+ERRORS = [("get", number, kernel.SOL_SOCKET, kernel.SO_ERROR, 4) for number in (0, 1, 2)]
+ABORT = LINGER.pack(1, 0)
+
+SCRIPTS: dict[str, list[Step]] = {
+    "an exchange": [*NAMES, *SENDS, *RECEIVE, *RECEIVE, ("connect", 1, HOME, 0), ("accept", 0), *NAMES],
+    "peeking": [("send", 1, b"abcdef"), ("receive", 2, 3, kernel.MSG_PEEK), ("receive", 2, 3, 0), *RECEIVE],
+    "empty sends and receives": [("send", 1, b""), ("receive", 2, 0, 0), *SENDS, ("receive", 2, 0, 0)],
+    "half-close": [("shutdown", 1, 1), *RECEIVE, *SENDS, *RECEIVE, *RECEIVE, ("close", 2), *RECEIVE, *NAMES],
+    "both half-close": [("shutdown", 1, 1), ("shutdown", 2, 1), *RECEIVE, *SENDS, *NAMES, ("shutdown", 1, 1), *ERRORS],
+    "shut down for reading": [("shutdown", 1, 0), ("send", 2, b"x"), *RECEIVE, *RECEIVE, *SENDS],
+    "shut down both ways": [("shutdown", 1, 2), *RECEIVE, *NAMES, *ERRORS],
+    "shut down nonsense": [("shutdown", 1, 3), ("shutdown", 0, 1), ("accept", 0), ("shutdown", 0, 0), ("accept", 0)],
+    "close": [("close", 1), *RECEIVE, *SENDS, *SENDS, *RECEIVE, *NAMES, *ERRORS],
+    "close with unread data": [*SENDS, ("close", 1), *RECEIVE, *RECEIVE, *SENDS, *SENDS, *NAMES],
+    "linger zero": [("set", 1, kernel.SOL_SOCKET, kernel.SO_LINGER, ABORT), ("close", 1), *ERRORS, *RECEIVE, *SENDS],
+    "reset while sending": [
+        ("set", 1, kernel.SOL_SOCKET, kernel.SO_LINGER, ABORT),
+        ("close", 1),
+        *SENDS,
+        *SENDS,
+        *RECEIVE,
+        ("connect", 2, HOME, 1),
+    ],
+    "reset while unread": [
+        ("send", 1, b"last words"),
+        ("set", 1, kernel.SOL_SOCKET, kernel.SO_LINGER, ABORT),
+        ("close", 1),
+        *RECEIVE,
+        *RECEIVE,
+        *RECEIVE,
+    ],
+    "the listener closes": [("close", 0), *SENDS, *RECEIVE, stream(), ("connect", 3, HOME, 1), *NAMES],
+    "bind again": [("bind", 1, HOME, 0), ("bind", 0, HOME, 0), stream(), ("bind", 3, HOME, 0), ("bind", 3, HOME, 0)],
+    "listen again": [("listen", 0, 1), ("listen", 1, 1), ("listen", 2, 1), *NAMES],
+    "accept from others": [("accept", 1), ("accept", 2), stream(), ("accept", 3)],
+}
+
+FRESH: dict[str, list[Step]] = {
+    "a fresh stream": [
+        stream(),
+        ("name", 0),
+        ("peer", 0),
+        ("send", 0, b"x"),
+        ("receive", 0, 10, 0),
+        ("accept", 0),
+        ("shutdown", 0, 1),
+        ("send", 0, b"x"),
+        ("shutdown", 0, 0),
+        ("receive", 0, 10, 0),
+    ],
+    "a refused connect": [
+        stream(),
+        ("connect", 0, HOME, 1),
+        ("peer", 0),
+        ("connect", 0, HOME, 1),
+        ("name", 0),
+        ("connect", 0, HOME, 1),
+        ("get", 0, kernel.SOL_SOCKET, kernel.SO_ERROR, 4),
+        ("get", 0, kernel.SOL_SOCKET, kernel.SO_ERROR, 4),
+        ("connect", 0, HOME, 1),
+        ("connect", 0, HOME, 1),
+        ("receive", 0, 10, 0),
+        ("connect", 0, HOME, 1),
+        ("send", 0, b"x"),
+        ("send", 0, b"x"),
+        ("receive", 0, 10, 0),
+    ],
+    "listening unbound": [
+        stream(),
+        ("listen", 0, 1),
+        ("name", 0),
+        ("receive", 0, 1, 0),
+        ("send", 0, b"x"),
+        ("peer", 0),
+    ],
+    "bind elsewhere": [
+        stream(),
+        ("bind", 0, "192.0.2.1", 0),
+        ("bind", 0, "127.3.2.1", 0),
+        ("name", 0),
+        ("listen", 0, 1),
+        stream(),
+        ("connect", 1, "192.0.2.1", 80),
+        ("connect", 1, "255.255.255.255", 80),
+        ("connect", 1, "224.0.0.1", 80),
+        stream(),
+        ("bind", 2, "255.255.255.255", 0),
+        datagram(),
+        ("bind", 3, "192.0.2.1", 0),
+        ("bind", 3, "255.255.255.255", 0),
+        ("name", 3),
+    ],
+    "sockets there are not": [
+        ("socket", kernel.AF_INET, kernel.SOCK_STREAM, kernel.IPPROTO_UDP),
+        ("socket", kernel.AF_INET, kernel.SOCK_DGRAM, kernel.IPPROTO_TCP),
+        ("socket", kernel.AF_INET, kernel.SOCK_SEQPACKET, 0),
+        ("socket", kernel.AF_INET, 9, 0),
+        ("socket", kernel.AF_INET, 14, 0),
+        ("socket", kernel.AF_INET, kernel.SOCK_STREAM, 300),
+        ("socket", 999, kernel.SOCK_STREAM, 0),
+    ],
+    "a fresh datagram socket": [
+        datagram(),
+        ("name", 0),
+        ("peer", 0),
+        ("send", 0, b"x"),
+        ("receive", 0, 10, 0),
+        ("listen", 0, 1),
+        ("accept", 0),
+        ("shutdown", 0, 1),
+        ("send_to", 0, b"x", HOME, 1),
+        ("shutdown", 0, 2),
+    ],
+    "datagrams": [
+        datagram(),
+        datagram(),
+        ("bind", 0, HOME, 999),
+        ("bind", 0, HOME, 998),
+        ("send_to", 1, b"one", HOME, 999),
+        ("name", 1),
+        ("receive", 0, 10, 0),
+        ("receive", 0, 10, 0),
+        ("connect", 1, HOME, 999),
+        ("name", 1),
+        ("peer", 1),
+        ("send", 1, b"longer"),
+        ("receive", 0, 3, 0),
+        ("receive", 0, 3, 0),
+        ("send", 1, b""),
+        ("receive", 0, 3, 0),
+        ("close", 0),
+        ("send", 1, b"x"),
+        ("send", 1, b"x"),
+        ("send", 1, b"x"),
+        ("receive", 1, 1, 0),
+        ("receive", 1, 1, 0),
+        ("shutdown", 1, 0),
+        ("receive", 1, 1, 0),
+        ("shutdown", 1, 1),
+        ("send", 1, b"x"),
+    ],
+    "datagrams that cannot go": [
+        datagram(),
+        ("send_to", 0, b"x", HOME, 0),
+        ("send_to", 0, b"x", "192.0.2.1", 9),
+        ("send_to", 0, bytes(65508), HOME, 9),
+        ("send_to", 0, bytes(65507), HOME, 9),
+        ("send_to", 0, b"x", "127.255.255.255", 9),
+        ("connect", 0, "192.0.2.1", 9),
+        ("connect", 0, "127.255.255.255", 9),
+        ("set", 0, kernel.SOL_SOCKET, kernel.SO_BROADCAST, INT.pack(1)),
+        ("connect", 0, "127.255.255.255", 9),
+        ("send", 0, b"x"),
+    ],
+    "to the wildcard": [
+        stream(),
+        ("bind", 0, "0.0.0.0", 997),
+        ("listen", 0, 1),
+        stream(),
+        ("connect", 1, "0.0.0.0", 997),
+        ("connect", 1, "0.0.0.0", 997),
+        ("peer", 1),
+        ("name", 1),
+        ("accept", 0),
+        ("name", 2),
+        datagram(),
+        ("connect", 3, "0.0.0.0", 9),
+        ("peer", 3),
+    ],
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
+def test_connections(script: list[Step]) -> None:
+    compare([*connected(next(_bases)), *script])
+
+
+@pytest.mark.parametrize("script", FRESH.values(), ids=FRESH.keys())
+def test_other_sockets(script: list[Step]) -> None:
+    compare(script)
+
+
+REUSE = (kernel.SOL_SOCKET, kernel.SO_REUSEADDR, INT.pack(1))
+
+
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("second", [False, True])
+@pytest.mark.parametrize("who", [1, 2])
+def test_binding_a_port_in_time_wait(first: bool, second: bool, who: int) -> None:
+    """Whoever of the two closes first (1: the client, 2: the server) rests in TIME-WAIT."""
+    port = next(_bases)
+    compare(
+        [
+            stream(),
+            *([("set", 0, *REUSE)] if first else []),
+            ("bind", 0, HOME, port),
+            ("listen", 0, 5),
+            stream(),
+            ("connect", 1, HOME, port),
+            ("accept", 0),
+            ("close", who),
+            ("receive", 3 - who, 1, 0),
+            ("close", 3 - who),
+            ("close", 0),
+            stream(),
+            *([("set", 3, *REUSE)] if second else []),
+            ("bind", 3, HOME, port),
+            ("listen", 3, 1),
+        ]
+    )
+
+
+@pytest.mark.parametrize("reuse", [[], [0], [1], [0, 1]], ids=str)
+@pytest.mark.parametrize("option", [kernel.SO_REUSEADDR, kernel.SO_REUSEPORT])
+@pytest.mark.parametrize("make", [stream, datagram])
+@pytest.mark.parametrize("addresses", [(HOME, HOME), ("0.0.0.0", HOME), (HOME, "127.0.0.2")])
+def test_binding_a_port_twice(reuse: list[int], option: int, make: Any, addresses: tuple[str, str]) -> None:
+    port = next(_bases)
+    options = [("set", number, kernel.SOL_SOCKET, option, INT.pack(1)) for number in reuse]
+    binds = [("bind", number, address, port) for number, address in enumerate(addresses)]
+    listens = [("listen", 0, 1), ("listen", 1, 1)] if option == kernel.SO_REUSEADDR else []
+    compare([make(), make(), *options, *binds, *listens])
+
+
+INTEGERS = [
+    (level, name)
+    for level, names in {
+        kernel.SOL_SOCKET: [
+            *("SO_REUSEADDR", "SO_TYPE", "SO_ERROR", "SO_DONTROUTE", "SO_BROADCAST", "SO_KEEPALIVE", "SO_OOBINLINE"),
+            *("SO_REUSEPORT", "SO_RCVLOWAT", "SO_SNDLOWAT", "SO_ACCEPTCONN", "SO_PROTOCOL", "SO_DOMAIN"),
+        ],
+        kernel.IPPROTO_TCP: [
+            *("TCP_NODELAY", "TCP_CORK", "TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_SYNCNT", "TCP_MAXSEG"),
+            *("TCP_USER_TIMEOUT", "TCP_LINGER2", "TCP_NOTSENT_LOWAT"),
+        ],
+        kernel.IPPROTO_IP: ["IP_TTL", "IP_TOS"],
+    }.items()
+    for name in names
+]
+NUMBERS = {"IP_MTU_DISCOVER": IP_MTU_DISCOVER, "IP_RECVERR": IP_RECVERR, "IP_MTU": IP_MTU}
+
+
+@pytest.mark.parametrize("make", [stream, datagram])
+@pytest.mark.parametrize(("level", "name"), [*INTEGERS, *((kernel.IPPROTO_IP, name) for name in NUMBERS)])
+def test_options_that_are_numbers(make: Any, level: int, name: str) -> None:
+    number: int = NUMBERS.get(name) or getattr(kernel, name)
+    script = [make(), ("get", 0, level, number, 4)]
+    for value in (1, 0, 2, 5, 200, 300, 40000, *([] if name == "SO_RCVLOWAT" else [-1, -5])):
+        script += [("set", 0, level, number, INT.pack(value)), ("get", 0, level, number, 4)]
+    script += [("set", 0, level, number, value) for value in (b"", b"\1", b"\1\0\0", INT.pack(1) + b"more")]
+    script += [("get", 0, level, number, size) for size in (1, 2, 8)]
+    compare(script)
+
+
+@pytest.mark.parametrize("make", [stream, datagram])
+def test_other_options(make: Any) -> None:
+    sol = kernel.SOL_SOCKET
+    script: list[Step] = [make()]
+    for option in kernel.SO_RCVBUF, kernel.SO_SNDBUF:
+        for value in 1, 5000, 100_000, 200_000:
+            script += [("set", 0, sol, option, INT.pack(value)), ("get", 0, sol, option, 4)]
+    for value in LINGER.pack(1, 5), LINGER.pack(0, 7), LINGER.pack(9, 0), LINGER.pack(1, 5) + b"x", bytes(7), b"":
+        script += [("set", 0, sol, kernel.SO_LINGER, value), ("get", 0, sol, kernel.SO_LINGER, 8)]
+    script += [("get", 0, level, 12345, 4) for level in (sol, kernel.IPPROTO_IP, kernel.IPPROTO_TCP, 77)]
+    script += [("set", 0, level, 12345, INT.pack(1)) for level in (sol, kernel.IPPROTO_IP, kernel.IPPROTO_TCP, 77)]
+    compare(script)
+
+
+def test_the_congestion_control_has_a_name() -> None:
+    tcp, name = kernel.IPPROTO_TCP, kernel.TCP_CONGESTION
+    compare(
+        [
+            stream(),
+            ("set", 0, tcp, name, b"reno"),
+            ("get", 0, tcp, name, 16),
+            ("get", 0, tcp, name, 64),
+            ("get", 0, tcp, name, 3),
+            ("set", 0, tcp, name, b"nobody"),
+            ("set", 0, tcp, name, b""),
+        ]
+    )
+
+
+# scripts that hypothesis draws
+
+SOCKETS = st.integers(0, 3)
+PORTS = st.sampled_from([0, 1, 2])
+STEPS = st.one_of(
+    st.tuples(st.just("bind"), SOCKETS, st.sampled_from([HOME, "0.0.0.0"]), PORTS),
+    st.tuples(st.just("listen"), SOCKETS, st.just(3)),
+    st.tuples(st.just("connect"), SOCKETS, st.just(HOME), st.sampled_from([1, 2])),
+    st.tuples(st.just("accept"), SOCKETS),
+    st.tuples(st.just("send"), SOCKETS, st.sampled_from([b"", b"x", b"hello"])),
+    st.tuples(st.just("receive"), SOCKETS, st.sampled_from([1, 100]), st.sampled_from([0, kernel.MSG_PEEK])),
+    st.tuples(st.just("shutdown"), SOCKETS, st.integers(0, 2)),
+    st.tuples(st.just("close"), SOCKETS),
+    st.tuples(st.just("name"), SOCKETS),
+    st.tuples(st.just("peer"), SOCKETS),
+    st.tuples(st.just("get"), SOCKETS, st.just(kernel.SOL_SOCKET), st.just(kernel.SO_ERROR), st.just(4)),
+    st.tuples(st.just("set"), SOCKETS, st.just(kernel.SOL_SOCKET), st.just(kernel.SO_LINGER), st.just(ABORT)),
+    st.tuples(st.just("set"), SOCKETS, *map(st.just, REUSE)),
+)
+
+
+def placed(script: list[Step], port: int) -> list[Step]:
+    """The script with ports of its own, since TIME-WAIT outlives an example."""
+    return [(*step[:3], port + step[3]) if step[0] in ("bind", "connect") and step[3] else step for step in script]
+
+
+DRAWN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@DRAWN
+@given(st.lists(STEPS, max_size=25))
+def test_drawn_scripts_from_nothing(script: list[Step]) -> None:
+    compare([stream(), stream(), stream(), *placed(script, next(_bases))])
+
+
+@DRAWN
+@given(st.lists(STEPS, max_size=20))
+def test_drawn_scripts_on_a_connection(script: list[Step]) -> None:
+    port = next(_bases)
+    compare([*connected(port + 1), *placed(script, port)])
+
+
+@DRAWN
+@given(st.lists(STEPS, max_size=20))
+def test_drawn_scripts_on_datagram_sockets(script: list[Step]) -> None:
+    compare([datagram(), datagram(), datagram(), *placed(script, next(_bases))])

@@ -1,0 +1,60 @@
+"""Hosts, composed."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+import sys
+from random import Random
+
+import pytest
+from netower.link.wire import Wire
+from netower.net.address import parse
+from netower.stack import Host
+
+
+def test_a_host_has_a_loopback_of_its_own() -> None:
+    host = Host("a")
+    assert [interface.name for interface in host.interfaces] == ["lo"]
+    assert host.internet.is_local(parse("127.0.0.1"))
+    assert not Host("b", loopback=False).interfaces
+
+
+def test_attach_and_detach() -> None:
+    host = Host("a", random=Random(1))
+    end, other = Wire().ends
+    interface = host.attach(end, "10.0.0.2/24", name="wire")
+    host.routes.add("default", via="10.0.0.1")
+    assert host.internet.path(parse("192.0.2.1")).source == parse("10.0.0.2")
+    other.send_packet  # noqa: B018  # the other end still stands
+    host.detach(interface)
+    with pytest.raises(OSError, check=lambda error: error.errno == errno.ENETUNREACH):
+        host.internet.path(parse("192.0.2.1"))
+    host.pump()
+
+
+def test_the_agenda_is_the_hosts() -> None:
+    host = Host("a", random=Random(1))
+    assert host.next_event() is None
+    done: list[float] = []
+    host.scheduler.call_later(5, lambda: done.append(host.scheduler.now))
+    assert host.next_event() == 5
+    host.advance(7)
+    assert done == [7]
+    host.scheduler.call_soon(lambda: done.append(0))
+    host.pump()
+    assert done == [7, 0]
+
+
+def test_the_name_of_the_stack_costs_a_program_nothing() -> None:
+    """A program that wants the socket module alone does not load the tower."""
+    code = "import sys, netower.stack.socket; print([m for m in sys.modules if m.startswith('netower.transport')])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=20)
+    assert done.stdout.strip() == "[]"
+
+
+def test_unknown_names_are_unknown() -> None:
+    import netower.stack
+
+    with pytest.raises(AttributeError, match="nonsense"):
+        netower.stack.nonsense  # noqa: B018
