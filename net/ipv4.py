@@ -16,7 +16,7 @@ from .forwarding import Forwarding
 from .fragments import Reassembly
 from .interface import InterfaceAddress
 from .ipv4_header import FRAGMENT_MASK, HEADER_SIZE, IPV4, OFFSET_MASK, PLAIN
-from .ipv4_output import Identifications, Ipv4Path
+from .ipv4_output import Identifications, Ipv4BroadcastPath, Ipv4Path
 from .routing import Route
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Ipv4:
     def attach(self, interface: Interface, address: Address, prefix: Prefix) -> None:
         """Give an interface an address on the subnet ``prefix``: a connected route comes with it."""
         broadcast = None
-        if prefix.length < 31 and not interface.loopback and interface.link_address is not None:
+        if prefix.length < 31 and (interface.loopback or interface.link_address is not None):
             mask = (1 << 32 - prefix.length) - 1
             broadcast = (int.from_bytes(prefix.address) | mask).to_bytes(4)
         interface.addresses.append(InterfaceAddress(address, prefix, broadcast))
@@ -78,7 +78,9 @@ class Ipv4:
         self._collect()
 
     def is_local(self, address: Address) -> bool:
-        return address in self.own or (address[0] == 127 and self._loopback() is not None)
+        if address[0] == 127:
+            return address not in self.broadcasts and self._loopback() is not None
+        return address in self.own
 
     def is_broadcast(self, address: Address) -> bool:
         return address in self.broadcasts
@@ -208,7 +210,7 @@ class Ipv4:
         """A new path; errors as `Internet.path` has them."""
         if source is not None and not self.is_local(source):
             raise OSError(errno.EADDRNOTAVAIL, f"{text(source)} is not an address of this host")
-        if self.is_local(destination):
+        if self.is_local(destination) or (destination[0] == 127 and destination in self.broadcasts):
             return self._local_path(destination, source)
         if destination[0] == 0 or (destination[0] >= 240 and destination != BROADCAST4):
             raise OSError(errno.EINVAL, f"{text(destination)} is no destination")
@@ -219,8 +221,10 @@ class Ipv4:
         next_hop = route.via or destination
         source = source or route.source or self.source_for(interface, next_hop) or self._any_source(destination)
         mtu = min(route.mtu or interface.mtu, interface.mtu, ipv4_header.MAX_SIZE)
-        broadcast = destination in self.broadcasts
-        return Ipv4Path(source, destination, interface, next_hop, mtu, broadcast, self._identifications)
+        if destination in self.broadcasts:
+            home = self._local_path(destination, source)
+            return Ipv4BroadcastPath(home, interface, next_hop, mtu, self._identifications)
+        return Ipv4Path(source, destination, interface, next_hop, mtu, False, self._identifications)
 
     def undeliverable(self, packet: Packet) -> None:
         """No neighbor answered for a packet (from its IPv4 header on): tell the transport or the host it is from."""
@@ -260,7 +264,8 @@ class Ipv4:
         if source is None:
             source = interface.addresses[0].address if destination[0] == 127 else destination
         mtu = min(interface.mtu, ipv4_header.MAX_SIZE)
-        return Ipv4Path(source, destination, interface, destination, mtu, False, self._identifications)
+        broadcast = destination in self.broadcasts
+        return Ipv4Path(source, destination, interface, destination, mtu, broadcast, self._identifications)
 
     def _any_source(self, destination: Address) -> Address:
         """Any address of this host, for an interface that has none."""

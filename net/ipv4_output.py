@@ -6,7 +6,7 @@ import errno
 from array import array
 from typing import TYPE_CHECKING, Final
 
-from ..link.packet import PARTIAL
+from ..link.packet import PARTIAL, Packet
 from . import offload
 from .fragments import fragments
 from .ipv4_header import DONT_FRAGMENT, HEADER_SIZE, IPV4, MAX_SIZE, PLAIN
@@ -15,7 +15,6 @@ from .path import Path
 if TYPE_CHECKING:
     from random import Random
 
-    from ..link.packet import Packet
     from .address import Address
     from .interface import Interface
 
@@ -117,3 +116,30 @@ class Ipv4Path(Path):
         )
         for piece in fragments(header, packet.buffers, self.mtu):
             self._resolve(piece)
+
+
+class Ipv4BroadcastPath(Ipv4Path):
+    """A path to all hosts of a subnet, of which this host is one: what goes out comes in as well (as on Linux)."""
+
+    __slots__ = ("_home",)
+
+    def __init__(
+        self, home: Ipv4Path, interface: Interface, next_hop: Address, mtu: int, identifications: Identifications
+    ) -> None:
+        super().__init__(home.source, home.destination, interface, next_hop, mtu, True, identifications)
+        self._home = home
+
+    def send(
+        self,
+        packet: Packet,
+        protocol: int,
+        *,
+        hop_limit: int = 64,
+        traffic_class: int = 0,
+        dont_fragment: bool = True,
+    ) -> None:
+        copy = Packet(list(packet.buffers), checksum=packet.checksum)
+        copy.checksum_start = packet.checksum_start
+        copy.checksum_offset = packet.checksum_offset
+        super().send(packet, protocol, hop_limit=hop_limit, traffic_class=traffic_class, dont_fragment=dont_fragment)
+        self._home.send(copy, protocol, hop_limit=hop_limit, traffic_class=traffic_class)
