@@ -7,6 +7,7 @@ Standard library only, and little of it: every program that uses our sockets imp
 from __future__ import annotations
 
 import array
+import atexit
 import errno
 import itertools
 import json
@@ -164,11 +165,23 @@ def _open_shared() -> Stack:
 
 def _forget_shared() -> None:
     """After a fork: the connection, and the lock that another thread may hold, are the parent's."""
-    global _shared, _opening
+    global _opening
     _opening = threading.Lock()
+    _close_shared()
+
+
+def _close_shared() -> None:
+    global _shared
     if _shared is not None:
         _shared.close()
         _shared = None
 
 
+def share_with_forks() -> None:
+    """Start this program's own stack, if it is to have one, before it forks: parent and child are on one host."""
+    if "NETOWER_PATH" not in os.environ:
+        shared()
+
+
 os.register_at_fork(after_in_child=_forget_shared)
+atexit.register(_close_shared)

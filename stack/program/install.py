@@ -8,7 +8,6 @@ from types import ModuleType
 from typing import Any
 
 _REPLACED = (
-    "SocketType",
     "create_connection",
     "create_server",
     "fromfd",

@@ -248,15 +248,15 @@ class socket(kernel.socket):
         return 0
 
     def _fill(self) -> int:
-        """Leave no room to send, so that the descriptor does not poll writable until the stack has drained it. The last
-        byte is a message of its own: the stack leaves it in the queue, where a large one would go on filling it."""
+        """Leave no room to send, so that the descriptor does not poll writable until the stack has drained it. Each
+        byte is a message of its own: the stack leaves the last one in the queue, where a large one would go on
+        filling it."""
         self._send_buffer = super().getsockopt(kernel.SOL_SOCKET, kernel.SO_SNDBUF) // 2
         super().setsockopt(kernel.SOL_SOCKET, kernel.SO_SNDBUF, 0)
-        filled, size = 0, 2048
+        filled = 0
         try:
             while True:
-                filled += _send(self, bytes(size), kernel.MSG_DONTWAIT)
-                size = 1
+                filled += _send(self, b"\0", kernel.MSG_DONTWAIT)
         except BlockingIOError:
             return filled
 
@@ -368,4 +368,5 @@ class socket(kernel.socket):
         poll.poll(self._linger * 1000)
 
 
+os.register_at_fork(before=client.share_with_forks)
 socket.__module__ = "netower.stack.socket"

@@ -30,6 +30,7 @@ class ListenerGate(Gate):
     @classmethod
     def take_over(cls, gate: StreamGate) -> ListenerGate:
         """The gate of a stream socket that has become a listener: same descriptor, same socket."""
+        gate.end.recv(1)  # the pledge: a listener ends without a reset
         gate.server.engine.unregister(gate.end.fileno())
         listener = cls(gate.server, gate.socket, gate.end, gate.inode, gate.owner)
         listener._record_memory = 0

@@ -101,7 +101,7 @@ def _timer(connection: Connection, now: float) -> str:
     """The timer that is due first, in the words of ``ss -o``: its purpose, the time left, and the tries so far."""
     due, purpose, tries = min(
         (connection.retransmit_at, "on", connection.retries),
-        (connection.persist_at, "persist", connection.persist_unanswered),
+        (connection.persist_at, "persist", connection.persist_probes),
         (connection.keepalive_at, "keepalive", connection.keepalive_probes),
         (connection.give_up_at, "timewait", 0),
     )

@@ -131,7 +131,7 @@ class StreamGate(Gate):
             return
         if socket.received or socket.at_end or socket.error:
             self._to_program()
-        if self._stalled or (self._program_eof and self.end.fileno() >= 0):
+        if (self._stalled or self._program_eof) and self.end.fileno() >= 0:
             self._from_program()
 
     def abandon(self) -> None:
@@ -154,16 +154,25 @@ class StreamGate(Gate):
             end.recv_into(data[size:], 1, kernel.MSG_PEEK)
             socket.write(data[1:])
         if self._program_gone:
-            self.leave()
-            socket.close()
+            self._part()
         elif self._program_eof:
-            self._half_close()
+            if not socket.write_ended:
+                socket.shutdown(kernel.SHUT_WR)
+            self._part_when_done()
 
-    def _half_close(self) -> None:
-        if not self.socket.write_ended:
-            self.socket.shutdown(kernel.SHUT_WR)
-        elif self.socket.lingering and self.socket.unacknowledged == 0:
-            self.end.shutdown(kernel.SHUT_RDWR)  # wakes the program that lingers in close
+    def _part_when_done(self) -> None:
+        """Both directions have ended: the descriptor has nothing more to say. (It would say that it is hung up, too, so
+        that the program's close could not be told from it.) A program that lingers in close waits for the hang-up."""
+        socket = self.socket
+        if socket.unacknowledged == 0 if socket.lingering else self._eof_sent:
+            self._part()
+
+    def _part(self) -> None:
+        """Let go of the descriptor without a reset, and leave the rest of the connection to TCP."""
+        self.end.recv(1)  # the pledge
+        self.server.remember_cause(self.inode, 0)
+        self.leave()
+        self.socket.close()
 
     # from the peer to the program
 
@@ -187,7 +196,10 @@ class StreamGate(Gate):
             self._deliver_reset()
         elif socket.at_end and not self._eof_sent:
             self._eof_sent = True
-            self.end.shutdown(kernel.SHUT_WR)
+            if self._program_eof:
+                self._from_program()
+            else:
+                self.end.shutdown(kernel.SHUT_WR)
 
     def _deliver_reset(self) -> None:
         """The connection has died: the pledge makes ECONNRESET of our closing; the cause is told on request."""

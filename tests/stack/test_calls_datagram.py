@@ -8,7 +8,7 @@ from random import Random
 from typing import cast
 
 import pytest
-from netower.net.address import ANY4, parse
+from netower.net.address import parse
 from netower.stack import Host
 from netower.stack.calls import DatagramSocket
 from netower.stack.calls import numbers as n
@@ -85,7 +85,6 @@ def test_routes_can_be_asked_for_before_sending(host: Host) -> None:
         client.check_route((parse("192.0.2.1"), 53))
     with refused(errno.EACCES):
         client.check_route((parse("127.255.255.255"), 53))
-    assert client.getsockname() == (ANY4, 0)
     client.check_route((LOCAL, 53))
     assert client.getsockname()[1] >= 32768
 

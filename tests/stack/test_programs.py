@@ -29,7 +29,7 @@ def test_program(program: Path, module: str) -> None:
     arguments = [str(DATA / "tls-cert.pem"), str(DATA / "tls-key.pem")] if program.stem == "tls" else []
     environment = {name: value for name, value in os.environ.items() if name != "NETOWER_PATH"}
     run = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", LAUNCH, module, str(program), *arguments],
+        [sys.executable, "-W", "error", "-c", LAUNCH, module, str(program), *arguments],
         env=environment,
         capture_output=True,
         text=True,
