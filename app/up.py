@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -123,6 +124,8 @@ def _serve(link: Link, addresses: tuple[str, ...], gateways: tuple[str, ...], fo
     host.internet.forwarding = forward
     _make_folder(path)
     server = StackServer(host, path)
+    for number in (signal.SIGINT, signal.SIGTERM):  # may come as soon as it is said to be ready
+        signal.signal(number, lambda *_: server.stop())
     print(f"ready {path}", flush=True)
     logging.getLogger(__name__).info("%s serves at %s", interface, path)
     server.run()
