@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from ..link.packet import PARTIAL, Packet
 from . import offload
-from .address import Prefix
 from .checksum import update
 from .fragments import fragments
 from .ipv4_header import DONT_FRAGMENT
+from .offload import TCP, TCP_HEADER_SIZE
 
 if TYPE_CHECKING:
     from .internet import Internet
     from .routing import Route
 
-LINK_LOCAL: Final = Prefix.parse("169.254.0.0/16")
+#: How link-local addresses begin: 169.254/16 (RFC 3927 §2.7).
+_LINK_LOCAL: Final = b"\xa9\xfe"
 
 NET_UNREACHABLE: Final = 0
 FRAGMENTATION_NEEDED: Final = 4
@@ -23,6 +24,7 @@ HOP_LIMIT_EXCEEDED: Final = 0
 
 #: Where the hop limit is in the header; with the protocol number it is one word of the checksum.
 _HOP_LIMIT: Final = 8
+_PROTOCOL: Final = 9
 
 
 class Forwarding:
@@ -37,8 +39,10 @@ class Forwarding:
         internet = self._internet
         if packet.interface.to_group(packet):  # RFC 1812 §5.3.4
             internet.counters["forward.link_broadcast"] += 1
-        elif packet.source in LINK_LOCAL or packet.destination in LINK_LOCAL or not any(packet.source):
+        elif _LINK_LOCAL in (packet.source[:2], packet.destination[:2]) or not any(packet.source):
             internet.counters["forward.martian"] += 1
+        elif not self._sound(packet):
+            internet.counters["forward.malformed"] += 1
         elif packet.hop_limit <= 1:
             internet.counters["forward.hop_limit"] += 1
             internet.icmp.time_exceeded(packet, HOP_LIMIT_EXCEEDED)
@@ -71,6 +75,14 @@ class Forwarding:
             data = memoryview(b"".join(whole.buffers))
             for piece in fragments(data[: len(header)], [data[len(header) :]], mtu):
                 neighbor.send(piece)
+
+    @staticmethod
+    def _sound(packet: Packet) -> bool:
+        """Whether what the link left to be done can be done: the checksum field is there, and segments are of TCP."""
+        frame = packet.buffers[0]
+        if packet.segment_size and (frame[packet.network + _PROTOCOL] != TCP or len(packet) <= TCP_HEADER_SIZE):
+            return False
+        return packet.checksum != PARTIAL or packet.checksum_offset + 2 <= len(packet)
 
     @staticmethod
     def _header(packet: Packet) -> bytearray:

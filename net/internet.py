@@ -12,6 +12,7 @@ from .address import Address, Prefix, text
 from .icmp import Icmp
 from .interface import Interface
 from .ipv4 import Ipv4
+from .ipv4_header import MIN_MTU
 from .path import Path, Paths
 from .routing import RoutingTable
 from .settings import NetSettings
@@ -90,9 +91,12 @@ class Internet:
         """Put a link to use under ``name`` (else eth0, tun0, lo, …), with ``addresses`` like "10.0.0.2/24".
 
         Connected routes are added, and the addresses announced to the neighbors. Raises ValueError for what is
-        not an address of a host, OSError EADDRINUSE for one that the host has, EEXIST for a name that is taken.
+        not the address of a host, or a link whose MTU is too small for IP; OSError EADDRINUSE for an address that the
+        host has, EEXIST for a name that is taken.
         """
-        parsed = [self._read_address(written) for written in addresses]
+        parsed = [self._read_address(written) for written in dict.fromkeys(addresses)]
+        if link.mtu < MIN_MTU:
+            raise ValueError(f"an MTU of {link.mtu} is too small for packets, which need {MIN_MTU}")
         loopback = any(ipaddress.ip_address(address).is_loopback for address, _ in parsed)
         if name is None:
             name = self._free_name("lo" if loopback else "tun" if link.address is None else "eth")
@@ -135,11 +139,13 @@ class Internet:
         address = parsed.ip.packed
         if len(address) not in self.families:
             raise ValueError(f"{written}: this host has no IPv{parsed.version}")
-        if parsed.ip.is_multicast or parsed.ip.is_unspecified or address == b"\xff\xff\xff\xff":
+        network = parsed.network
+        whole = network.num_addresses > 2 and parsed.ip in (network.network_address, network.broadcast_address)
+        if whole or parsed.ip.is_multicast or parsed.ip.is_unspecified or parsed.ip.is_reserved:
             raise ValueError(f"{written} is not the address of a host")
         if any(own.address == address for interface in self.interfaces for own in interface.addresses):
             raise OSError(errno.EADDRINUSE, f"{text(address)} is an address of this host already")
-        return address, Prefix(parsed.network.network_address.packed, parsed.network.prefixlen)
+        return address, Prefix(network.network_address.packed, network.prefixlen)
 
     def _free_name(self, kind: str) -> str:
         taken = {interface.name for interface in self.interfaces}

@@ -69,7 +69,8 @@ class Ipv4:
         interface.addresses.append(InterfaceAddress(address, prefix, broadcast))
         interface.groups.add(_group(ALL_SYSTEMS))
         self._collect()
-        if not interface.loopback and prefix.length < 32:
+        known = any(route[:3] == (prefix, interface, None) for route in self._internet.routes)
+        if not interface.loopback and prefix.length < 32 and not known:
             self._internet.routes.insert(Route(prefix, interface, source=address))
         self.arp.announce(interface, address)
 
@@ -262,7 +263,7 @@ class Ipv4:
         """To ourselves, through the loopback interface. The default source is the destination; to 127/8, 127.0.0.1."""
         interface = self._loopback() or self._internet.hidden_loopback()
         if source is None:
-            source = interface.addresses[0].address if destination[0] == 127 else destination
+            source = (destination[0] == 127 and self.source_for(interface, destination)) or destination
         mtu = min(interface.mtu, ipv4_header.MAX_SIZE)
         broadcast = destination in self.broadcasts
         return Ipv4Path(source, destination, interface, destination, mtu, broadcast, self._identifications)

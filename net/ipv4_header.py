@@ -40,5 +40,8 @@ MORE_FRAGMENTS: Final = 0x2000
 OFFSET_MASK: Final = 0x1FFF
 FRAGMENT_MASK: Final = MORE_FRAGMENTS | OFFSET_MASK
 
+#: Every link must take packets of this size (RFC 791 §3.2): the largest header, and eight bytes.
+MIN_MTU: Final = 68
+
 #: No total length is larger.
 MAX_SIZE: Final = 65535

@@ -27,7 +27,9 @@ _FLAGS: Final = 13
 _FIN_PSH: Final = 0x09
 _CWR: Final = 0x80
 _TCP_CHECKSUM: Final = 16
-_TCP: Final = 6
+TCP: Final = 6
+#: Without options.
+TCP_HEADER_SIZE: Final = 20
 
 
 def complete(packet: Packet) -> None:
@@ -39,8 +41,8 @@ def complete(packet: Packet) -> None:
 
 
 def tcp_header_size(buffer: Buffer, start: int) -> int:
-    """The size of the TCP header at ``start``, in bytes; 20, the least, if it is not all there."""
-    return max(buffer[start + _DATA_OFFSET] >> 4, 5) * 4 if start + _DATA_OFFSET < len(buffer) else 20
+    """The size of the TCP header at ``start``, in bytes, at least 20 whatever it says."""
+    return max((buffer[start + _DATA_OFFSET] >> 4) * 4, TCP_HEADER_SIZE)
 
 
 def reopen(packet: Packet, addresses: bytes) -> None:
@@ -50,7 +52,7 @@ def reopen(packet: Packet, addresses: bytes) -> None:
     """
     data = bytearray().join(packet.buffers)
     length = len(data) - packet.checksum_start
-    pseudo = (int.from_bytes(addresses) + _TCP + length) % 0xFFFF or 0xFFFF
+    pseudo = (int.from_bytes(addresses) + TCP + length) % 0xFFFF or 0xFFFF
     _WORD.pack_into(data, packet.checksum_start + _TCP_CHECKSUM, pseudo)
     packet.buffers = [data]
     packet.checksum = PARTIAL

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from . import address as addresses
 from .address import Address, Prefix
+from .ipv4_header import MIN_MTU
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -94,13 +95,10 @@ class RoutingTable:
         ENODEV for an interface that the host does not have, EEXIST for a route that is there.
         """
         prefix, gateway, out = self._read(destination, via, interface)
-        if metric < 0 or mtu < 0:
-            raise ValueError(f"route to {destination}: metric and mtu cannot be negative")
+        if metric < 0 or (mtu and mtu < MIN_MTU):
+            raise ValueError(f"route to {destination}: metric {metric} or mtu {mtu} is out of range")
         if gateway is not None:
-            on_link = self.lookup(gateway)
-            if out is None and (on_link is None or on_link.via is not None):
-                raise OSError(errno.ENETUNREACH, f"gateway {via} is not on a connected subnet")
-            out = out or (on_link.interface if on_link else None)
+            out = self._towards(gateway, out)
         if out is None:
             raise ValueError(f"route to {destination}: needs a gateway or an interface")
         route = Route(prefix, out, gateway, metric, mtu)
@@ -148,6 +146,18 @@ class RoutingTable:
         """Remove every route that goes out of ``interface``."""
         for route in [route for route in self if route.interface is interface]:
             self.discard(route)
+
+    def _towards(self, gateway: Address, interface: Interface | None) -> Interface:
+        """The interface on whose subnet ``gateway`` is: ``interface``, if that is given."""
+        if any(own.address == gateway for interface in self._interfaces for own in interface.addresses):
+            raise ValueError(f"gateway {addresses.text(gateway)} is this host itself")
+        if interface is None:
+            route = self.lookup(gateway)
+            if route is not None and route.via is None:
+                return route.interface
+        elif interface.link_address is None or any(gateway in own.prefix for own in interface.addresses):
+            return interface
+        raise OSError(errno.ENETUNREACH, f"gateway {addresses.text(gateway)} is not on a connected subnet")
 
     def _level(self, prefix: Prefix) -> _Level:
         levels = self._levels.setdefault(len(prefix.address), [])
