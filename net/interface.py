@@ -164,13 +164,12 @@ class Interface:
         lacks = self._lacks
         head, behind = packet.buffers[0], self.header_size
         version = (head[behind] if len(head) > behind else packet.buffers[1][0]) >> 4
+        packets: Iterable[Packet] = (packet,)
         if packet.segment_size and lacks & (Offloads.TSO4 if version == 4 else Offloads.TSO6):
-            packets: Iterable[Packet] = offload.segments(packet, self.header_size)
-        else:
-            if packet.checksum == PARTIAL and lacks & Offloads.CHECKSUM:
-                offload.complete(packet)
-            packets = [packet]
+            packets = offload.segments(packet, behind)
         for segment in packets:
+            if segment.checksum == PARTIAL and lacks & Offloads.CHECKSUM:
+                offload.complete(segment)
             self.tx_packets += 1
             self.tx_bytes += segment.end
             self._transmit(segment)
