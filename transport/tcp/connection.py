@@ -348,7 +348,7 @@ class Connection:
     def reset(self, error: int = 0) -> None:
         """End the connection with a RST, if the peer may know of it (RFC 9293 §3.10.5)."""
         if self.state in _RESET_ON_ABORT:
-            output.transmit(self, self.snd_nxt, 0, RST | ACK)
+            output.transmit(self, output.empty_seq(self), 0, RST | ACK)
         self.end(error)
 
     def end(self, error: int) -> None:

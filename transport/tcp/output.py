@@ -48,7 +48,17 @@ def flush(c: Connection) -> None:
 
 def acknowledge(c: Connection) -> None:
     """Send an ACK that carries nothing else."""
-    transmit(c, c.snd_nxt, 0, ACK)
+    transmit(c, empty_seq(c), 0, ACK)
+
+
+def empty_seq(c: Connection) -> int:
+    """The sequence number of a segment without data: one that the peer accepts.
+
+    That is after all that was ever sent, also while it is being sent again, unless it lies beyond a window that has
+    closed since (or beyond the octet that probed it).
+    """
+    edge = c.snd_una + c.snd_wnd
+    return c.snd_max if c.snd_max < edge else max(edge, c.snd_una)
 
 
 def _send_data(c: Connection) -> None:

@@ -56,6 +56,7 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
             timers.arm(c, c.retransmit_at)
     else:  # RFC 6298 §5.2
         c.retransmit_at = c.unacknowledged_since = inf
+    c.path.confirm()
     if c.room_wanted:
         _make_room(c)
 
