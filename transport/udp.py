@@ -11,6 +11,7 @@ import errno
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from zlib import crc32
 
 from construct import Int16ub
 from construct import Struct as Declaration
@@ -131,7 +132,7 @@ class Udp:
                 for endpoint in self._table.get(address + ports[2:], ()):
                     endpoint._deliver(packet)
         elif found[-1].reuseport:
-            found[hash((packet.source, ports)) % len(found)]._deliver(packet)
+            found[crc32(packet.source + ports) % len(found)]._deliver(packet)
         else:
             found[-1]._deliver(packet)
 
@@ -221,11 +222,11 @@ class UdpEndpoint:
     def connect(self, address: Address, port: int) -> None:
         """Talk to one remote end only, and hear its ICMP errors; binds to an ephemeral port if need be.
 
-        Raises OSError ENETUNREACH without a route, EACCES for a broadcast address without ``broadcast``, EADDRINUSE
-        without a free port.
+        Raises OSError ENETUNREACH without a route, EACCES for a broadcast address without ``broadcast``, EAGAIN without
+        a free port.
         """
-        path = self._route(address)
         self._autobind(address)
+        path = self._route(address)
         local = self._bound or path.source
         self._settle((local, self.local[1]), (address, port))
         self._take(path)
@@ -243,7 +244,7 @@ class UdpEndpoint:
 
         ``destination`` may be left out when connected. Raises OSError EDESTADDRREQ; EINVAL for port 0; EMSGSIZE for
         more than MAX_PAYLOAD bytes, or more than the path's MTU where fragmenting is refused; ENETUNREACH; EACCES for
-        a broadcast without ``broadcast``; the waiting error, if there is one.
+        a broadcast without ``broadcast``; EAGAIN without a free port; the waiting error, if there is one.
         """
         address, port = self._destination(destination)
         size = sum(map(len, buffers)) + _HEADER_SIZE
@@ -306,6 +307,8 @@ class UdpEndpoint:
         self.received.clear()
 
     def _destination(self, destination: tuple[Address, int] | None) -> tuple[Address, int]:
+        if not self.local[1]:
+            self._autobind(destination[0] if destination else self.local[0])
         if destination is None:
             if self.remote is None:
                 raise error(errno.EDESTADDRREQ)
@@ -322,7 +325,6 @@ class UdpEndpoint:
 
     def _prepare(self, address: Address) -> Path:
         path = self._route(address)
-        self._autobind(address)
         self._take(path)
         return path
 
@@ -331,10 +333,15 @@ class UdpEndpoint:
         self._pseudo_sum = pseudo_header_sum(path.source, path.destination, UDP, 0)
 
     def _autobind(self, address: Address) -> None:
-        if not self.local[1]:
-            anywhere = bytes(len(address))
+        """Linux does this first of all, so that a call that fails may leave the endpoint bound."""
+        if self.local[1]:
+            return
+        anywhere = bytes(len(address))
+        try:
             port = self._udp.ports.bind(anywhere, 0, self, reuse=self.reuse, reuseport=self.reuseport)
-            self._settle((anywhere, port), None)
+        except OSError:
+            raise error(errno.EAGAIN) from None
+        self._settle((anywhere, port), None)
 
     def _settle(self, local: tuple[Address, int], remote: tuple[Address, int] | None) -> None:
         """Be found under these addresses from now on."""

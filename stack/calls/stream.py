@@ -1,8 +1,8 @@
 """Stream sockets: the calls of TCP (tcp(7)).
 
 A socket is fresh, then a listener or one end of a connection; a connection that failed to open leaves it fresh again.
-What the kernel calls the socket's state (SS_UNCONNECTED, SS_CONNECTING, SS_CONNECTED) is the ``_Phase``: it changes by
-calls only, whatever the network does meanwhile.
+What the kernel calls the socket's state (SS_UNCONNECTED, SS_CONNECTING …) is the ``_Phase``: it changes by calls only,
+whatever the network does meanwhile.
 """
 
 from __future__ import annotations
@@ -40,14 +40,15 @@ class _Phase(Enum):
     UNCONNECTED = 0
     CONNECTING = 1
     CONNECTED = 2
+    DISCONNECTING = 3
 
 
 class StreamSocket(Socket):
     """A TCP socket. For gates that carry its bytes without copying there are ``received`` and ``consume``, ``room`` and
     ``write``, and ``at_end``, as a `Connection` has them."""
 
-    __slots__ = ("_bound", "_connection", "_error_taken", "_listener", "_name", "_phase", "backlog", "connected",
-                 "options", "reuseport")  # fmt: skip
+    __slots__ = ("_bound", "_connection", "_error_taken", "_keeps_port", "_listener", "_name", "_over", "_phase",
+                 "backlog", "connected", "options", "reuseport")  # fmt: skip
 
     type = n.SOCK_STREAM
     protocol = n.IPPROTO_TCP
@@ -62,10 +63,12 @@ class StreamSocket(Socket):
         self.connected = False
         self._bound: tuple[Address, int] = (ANY4, 0)  # by bind, or by listen
         self._name = self._bound  # the same, or the connection's local end
+        self._keeps_port = False  # bind asked for this very port
         self._listener: Listener | None = None
         self._connection: Connection | None = None
         self._phase = _Phase.UNCONNECTED
         self._error_taken = False
+        self._over = False  # the connection has ended
 
     # names
 
@@ -75,6 +78,7 @@ class StreamSocket(Socket):
         if self._bound[1] or in_use or self._listener is not None:
             raise error(errno.EINVAL)
         self._bind(*address)
+        self._keeps_port = bool(address[1])
 
     def getsockname(self) -> tuple[Address, int]:
         return self._name
@@ -167,13 +171,14 @@ class StreamSocket(Socket):
         if self._phase is _Phase.CONNECTING:
             self._ask_for_outcome()
             return
+        if self._phase is _Phase.DISCONNECTING:
+            raise error(errno.EINVAL)
         if is_multicast(target[0]) or self.calls.host.internet.is_broadcast(target[0]):
             raise error(errno.ENETUNREACH)
         bound = self._bound if self._bound[1] else None
         self._connection = self.calls.host.tcp.connect(bound, target, self.options)
         self._connection.observer = self._on_change
         self._name = self._connection.local
-        self._error_taken = False
         self._phase = _Phase.CONNECTING
         raise error(errno.EINPROGRESS)
 
@@ -195,6 +200,9 @@ class StreamSocket(Socket):
             raise error(errno.EINVAL)
         how += 1
         connection = self._connection
+        if connection is not None and self._phase is _Phase.CONNECTING:
+            opened = connection.state not in OPENING and connection.state not in _OVER
+            self._phase = _Phase.CONNECTED if opened else _Phase.DISCONNECTING
         if self._listener is not None:
             if how & _RD:
                 self._forget()
@@ -380,6 +388,12 @@ class StreamSocket(Socket):
         port = ports.bind(address, port, self, reuse=self.options.reuse, reuseport=self.reuseport)
         self._bound = self._name = address, port
 
+    def _drop_port(self) -> None:
+        """What was connected or listened gives back a port that nobody asked for."""
+        if self._bound[1] and not self._keeps_port:
+            self.calls.host.tcp.ports.release(self)
+            self._bound = self._bound[0], 0
+
     def _disconnect(self) -> None:
         """connect to AF_UNSPEC: the connection is aborted, the socket fresh; a port that bind chose stays."""
         self._forget(abort=True)
@@ -398,9 +412,10 @@ class StreamSocket(Socket):
             listener.observer = None
             listener.close()
         self._phase = _Phase.UNCONNECTED
+        self._drop_port()
         self._name = self._bound
         self._shut = 0
-        self.connected = self._error_taken = False
+        self.connected = self._error_taken = self._over = False
 
     def _inherit(self, parent: StreamSocket, connection: Connection) -> None:
         """Be an accepted connection."""
@@ -424,8 +439,12 @@ class StreamSocket(Socket):
 
     def _on_change(self) -> None:
         connection = self._connection
-        if connection is not None and not self.connected:
-            self.connected = connection.state not in OPENING and not connection.error
+        if connection is not None:
+            if not self.connected:
+                self.connected = connection.state not in OPENING and not connection.error
+            if connection.state in _OVER and not self._over:
+                self._over = True
+                self._drop_port()
         if self.observer is not None:
             self.observer()
 

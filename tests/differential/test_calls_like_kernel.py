@@ -542,26 +542,39 @@ def test_the_congestion_control_has_a_name() -> None:
 
 SOCKETS = st.integers(0, 3)
 PORTS = st.sampled_from([0, 1, 2])
-STEPS = st.one_of(
+SOL = kernel.SOL_SOCKET
+QUIET = [
     st.tuples(st.just("bind"), SOCKETS, st.sampled_from([HOME, "0.0.0.0"]), PORTS),
     st.tuples(st.just("listen"), SOCKETS, st.just(3)),
     st.tuples(st.just("connect"), SOCKETS, st.just(HOME), st.sampled_from([1, 2])),
     st.tuples(st.just("accept"), SOCKETS),
-    st.tuples(st.just("send"), SOCKETS, st.sampled_from([b"", b"x", b"hello"])),
     st.tuples(st.just("receive"), SOCKETS, st.sampled_from([1, 100]), st.sampled_from([0, kernel.MSG_PEEK])),
-    st.tuples(st.just("shutdown"), SOCKETS, st.integers(0, 2)),
+    st.tuples(st.just("shutdown"), SOCKETS, st.just(1)),
     st.tuples(st.just("close"), SOCKETS),
     st.tuples(st.just("name"), SOCKETS),
     st.tuples(st.just("peer"), SOCKETS),
-    st.tuples(st.just("get"), SOCKETS, st.just(kernel.SOL_SOCKET), st.just(kernel.SO_ERROR), st.just(4)),
-    st.tuples(st.just("set"), SOCKETS, st.just(kernel.SOL_SOCKET), st.just(kernel.SO_LINGER), st.just(ABORT)),
+    st.tuples(st.just("get"), SOCKETS, st.just(SOL), st.just(kernel.SO_ERROR), st.just(4)),
+    st.tuples(st.just("set"), SOCKETS, st.just(SOL), st.just(kernel.SO_LINGER), st.just(ABORT)),
     st.tuples(st.just("set"), SOCKETS, *map(st.just, REUSE)),
-)
+]
+SEND = st.tuples(st.just("send"), SOCKETS, st.sampled_from([b"", b"x", b"hello"]))
+SHUTDOWN = st.tuples(st.just("shutdown"), SOCKETS, st.integers(0, 2))
+STEPS = st.one_of(*QUIET, SEND)
 
 
 def placed(script: list[Step], port: int) -> list[Step]:
-    """The script with ports of its own, since TIME-WAIT outlives an example."""
-    return [(*step[:3], port + step[3]) if step[0] in ("bind", "connect") and step[3] else step for step in script]
+    """The script with ports of its own, since TIME-WAIT outlives an example, and without the one thing that is Linux's
+    alone: a socket that was shut down for writing before it connects sends a FIN, but only if it connects to itself.
+    """
+    placed, shut = [], set()
+    for step in script:
+        if step[0] == "shutdown":
+            shut.add(step[1])
+        if step[0] in ("bind", "connect") and step[3]:
+            step = (*step[:3], port + step[3])
+        if step[0] != "connect" or step[1] not in shut:
+            placed.append(step)
+    return placed
 
 
 DRAWN = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -581,6 +594,14 @@ def test_drawn_scripts_on_a_connection(script: list[Step]) -> None:
 
 
 @DRAWN
-@given(st.lists(STEPS, max_size=20))
+@given(st.lists(st.one_of(*QUIET, SHUTDOWN), max_size=20), st.booleans())
+def test_drawn_scripts_that_shut_down_in_any_way(script: list[Step], connect: bool) -> None:
+    port = next(_bases)
+    start = connected(port + 1) if connect else [stream(), stream(), stream()]
+    compare([*start, *placed(script, port)])
+
+
+@DRAWN
+@given(st.lists(st.one_of(*QUIET, SEND, SHUTDOWN), max_size=20))
 def test_drawn_scripts_on_datagram_sockets(script: list[Step]) -> None:
     compare([datagram(), datagram(), datagram(), *placed(script, next(_bases))])
