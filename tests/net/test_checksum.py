@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from netower.link import PARTIAL, UNVERIFIED, VERIFIED, Packet
 from netower.net.checksum import checksum, pseudo_header_sum, update, verify_transport
@@ -19,11 +19,13 @@ def naive(data: bytes) -> int:
 
 
 @given(st.lists(st.binary(max_size=50), max_size=6))
+@settings(deadline=None)
 def test_the_borders_of_buffers_do_not_matter(buffers: list[bytes]) -> None:
     assert checksum([memoryview(buffer) for buffer in buffers]) == naive(b"".join(buffers)) ^ 0xFFFF
 
 
 @given(st.sampled_from([4, 16]), st.data(), st.integers(1, 255), WORD)
+@settings(deadline=None)
 def test_the_pseudo_header(size: int, data: st.DataObject, protocol: int, length: int) -> None:
     source, destination = (data.draw(st.binary(min_size=size, max_size=size)) for _ in range(2))
     written = source + destination + protocol.to_bytes(2) + length.to_bytes(2)
@@ -31,6 +33,7 @@ def test_the_pseudo_header(size: int, data: st.DataObject, protocol: int, length
 
 
 @given(st.binary(min_size=4, max_size=40), WORD)
+@settings(deadline=None)
 def test_a_word_changes_and_so_does_the_checksum(data: bytes, new: int) -> None:
     data = b"\x45" + data  # a header is never all zero
     before = naive(data) ^ 0xFFFF
@@ -40,6 +43,7 @@ def test_a_word_changes_and_so_does_the_checksum(data: bytes, new: int) -> None:
 
 
 @given(st.binary(min_size=1, max_size=60), st.integers(0, 7))
+@settings(deadline=None)
 def test_a_transport_checksum_is_verified_where_nobody_has(payload: bytes, flipped: int) -> None:
     source, destination = b"\x0a\0\0\1", b"\x0a\0\0\2"
     payload += bytes(len(payload) & 1)

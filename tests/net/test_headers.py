@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from netower.net.arp import ARP, ArpPacket
 from netower.net.icmp import ICMP, IcmpHeader
@@ -16,6 +16,7 @@ HARDWARE = st.binary(min_size=6, max_size=6)
 
 
 @given(st.binary(min_size=19, max_size=19), st.integers(5, 15), st.binary(min_size=40, max_size=40))
+@settings(deadline=None)
 def test_ipv4_readings_agree(rest: bytes, ihl: int, options: bytes) -> None:
     data = bytes([0x40 | ihl]) + rest + options[: ihl * 4 - 20]
     clear = Ipv4Header.parse(data)
@@ -33,6 +34,7 @@ def test_ipv4_readings_agree(rest: bytes, ihl: int, options: bytes) -> None:
 
 
 @given(st.binary(min_size=20, max_size=20))
+@settings(deadline=None)
 def test_scapy_reads_the_same_ipv4_header(data: bytes) -> None:
     data = b"\x45" + data[1:]
     clear, theirs = Ipv4Header.parse(data), IP(data)
@@ -42,6 +44,7 @@ def test_scapy_reads_the_same_ipv4_header(data: bytes) -> None:
 
 
 @given(st.binary(min_size=8, max_size=8))
+@settings(deadline=None)
 def test_icmp_readings_agree(data: bytes) -> None:
     clear = IcmpHeader.parse(data)
     assert (clear.type, clear.code, clear.checksum, clear.first, clear.second) == ICMP.unpack(data)
@@ -51,6 +54,7 @@ def test_icmp_readings_agree(data: bytes) -> None:
 
 
 @given(st.integers(0, 65535), HARDWARE, ADDRESS, HARDWARE, ADDRESS)
+@settings(deadline=None)
 def test_arp_readings_agree(operation: int, sender: bytes, source: bytes, target: bytes, destination: bytes) -> None:
     data = ARP.pack(1, 0x0800, 6, 4, operation, sender, source, target, destination)
     clear = ArpPacket.parse(data)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from netower.link import PARTIAL, Offloads, Packet
 from netower.net.address import parse
@@ -78,6 +78,7 @@ def test_segments_are_those_of_one_large_packet(sender, offloads: Offloads, opti
 
 
 @given(st.lists(st.binary(max_size=41), max_size=4))
+@settings(deadline=None)
 def test_checksums_are_completed_across_buffers(payload: list[bytes]) -> None:
     from netower.net import offload
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from netower.link import Wire
 from netower.net.address import Prefix, parse
@@ -34,6 +34,7 @@ def prefixes(draw: st.DrawFn, size: int) -> Prefix:
 
 
 @given(st.data(), st.sampled_from([4, 16]))
+@settings(deadline=None)
 def test_lookup_finds_what_a_look_at_every_route_finds(data: st.DataObject, size: int) -> None:
     table = RoutingTable([], lambda: None)
     made: dict[tuple[Prefix, int], Route] = {}
