@@ -126,13 +126,16 @@ def start_private() -> str:
             pass_fds=[lifeline],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
             env=environment,
             check=True,
         )
     except (OSError, subprocess.CalledProcessError) as error:
         os.close(ours)
         os.rmdir(os.path.dirname(path))
-        raise OSError(errno.ENETDOWN, f"a stack of this program's own did not start: {error}") from error
+        reason = (getattr(error, "stderr", "") or str(error)).strip().rpartition("\n")[2]
+        raise OSError(errno.ENETDOWN, f"a stack of this program's own did not start: {reason}") from None
     finally:
         os.close(lifeline)
     os.environ["NETOWER_PATH"] = path

@@ -11,15 +11,17 @@ import socket as _kernel
 import types as _types
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from socket import *  # noqa: F403
-
 # All that the standard module has, private names too: its users reach for some of them.
 globals().update({name: value for name, value in vars(_kernel).items() if not name.startswith("__")})
 
 from .program.stream import socket  # noqa: E402
 
 SocketType = socket
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...
+
 
 #: The stack has no IPv6 yet; a program that asks for "any family" gets addresses that it can reach.
 has_ipv6 = False
@@ -37,7 +39,7 @@ def getaddrinfo(host: Any, port: Any, family: int = 0, type: int = 0, proto: int
 
 def fromfd(fd: int, family: int, type: int, proto: int = 0) -> socket:
     """A socket object from a duplicate of a descriptor."""
-    return socket(family, type, proto, fileno=_kernel.dup(fd))  # type: ignore[attr-defined]
+    return socket(family, type, proto, fileno=_kernel.dup(fd))
 
 
 def socketpair(family: int | None = None, type: int = _kernel.SOCK_STREAM, proto: int = 0) -> tuple[socket, socket]:

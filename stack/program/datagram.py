@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket as kernel
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from ..control import DATAGRAM, NO_ADDRESS, Operation
@@ -184,7 +184,7 @@ class Datagrams(socket):
         kernel.socket.shutdown(self, how)
 
 
-@lru_cache(maxsize=64)
+@cache
 def datagram_class(base: type[socket]) -> type[socket]:
     """``base`` (the socket class, or a program's own that derives from it) as a datagram socket."""
     if issubclass(base, Datagrams):

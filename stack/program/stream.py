@@ -103,8 +103,8 @@ class socket(kernel.socket):
         if kind == DATAGRAM:
             from .datagram import datagram_class
 
-            cls = datagram_class(cls)
-        self = super().__new__(cls, family, type, proto, fileno)
+            cls = datagram_class(cls)  # type: ignore[arg-type]  # mypy: a type is not Hashable
+        self = super().__new__(cls)
         self._kind = kind if kind in (STREAM, DATAGRAM) else 0
         return self
 
@@ -215,12 +215,12 @@ class socket(kernel.socket):
         return 0
 
     def _start_connecting(self, sockaddr: bytes) -> int:
-        filler = 0 if self._connecting else self._fill()
+        filler = self._fill() if self._unconnected else 0
         outcome = self._connect_call(ConnectMode.NON_BLOCKING, filler, sockaddr)
         if outcome == errno.EINPROGRESS:
             self._connecting = True
             self._hide_unconnected(False)
-        elif outcome != errno.EALREADY:
+        elif filler or (self._connecting and outcome != errno.EALREADY):
             self._end_connecting()
         return outcome
 
@@ -264,6 +264,10 @@ class socket(kernel.socket):
         """The stack has decided: the descriptor gets its room to send back."""
         self._connecting = False
         super().setsockopt(kernel.SOL_SOCKET, kernel.SO_SNDBUF, self._send_buffer)
+
+    @property
+    def _unconnected(self) -> bool:
+        return "recv" in self.__dict__
 
     def _hide_unconnected(self, unconnected: bool) -> None:
         if unconnected:
@@ -309,7 +313,7 @@ class socket(kernel.socket):
             raise self._cause(failure) from None
 
     def shutdown(self, how: int) -> None:
-        if "recv" in self.__dict__ and not self._listening:
+        if self._unconnected and not self._listening:
             raise error(errno.ENOTCONN)
         super().shutdown(how)
 

@@ -12,6 +12,7 @@ import sys
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
+from ..calls import DatagramSocket, StreamSocket
 from ..control import (
     CONNECT_ARGUMENT,
     LISTEN_ARGUMENT,
@@ -37,7 +38,6 @@ log = logging.getLogger(__name__)
 
 _ANCILLARY = kernel.CMSG_SPACE(4 * 4)
 _CREDENTIALS = Struct("iii")
-_SO_ERROR = bytes(4)
 
 
 class ControlConnection:
@@ -115,9 +115,11 @@ class ControlConnection:
     def _socket(self, argument: bytes) -> kernel.socket:
         server = self._server
         socket = server.calls.socket(*SOCKET_ARGUMENT.unpack(argument))
-        make = StreamGate.make if socket.type == kernel.SOCK_STREAM else DatagramGate.make
         try:
-            return make(server, socket, self._process)[1]  # type: ignore[operator]
+            if isinstance(socket, StreamSocket):
+                return StreamGate.make(server, socket, self._process)[1]
+            assert isinstance(socket, DatagramSocket)
+            return DatagramGate.make(server, socket, self._process)[1]
         except OSError:
             socket.close()
             raise
@@ -147,12 +149,12 @@ class ControlConnection:
                 socket.setsockopt(level, option, argument[OPTION_ARGUMENT.size :])
                 gate.option_changed(level, option)
             case Operation.ROUTE:
-                socket.check_route(_address(argument))  # type: ignore[attr-defined]
+                socket.check_route(_address(argument))
             case _:
                 raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
         return b""
 
-    def _listen(self, gate: Gate, backlog: int) -> None:
+    def _listen(self, gate: Gate[Any], backlog: int) -> None:
         gate.socket.listen(backlog)
         if isinstance(gate, StreamGate):
             ListenerGate.take_over(gate)

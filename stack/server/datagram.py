@@ -6,11 +6,11 @@ import socket as kernel
 import sys
 from typing import TYPE_CHECKING
 
+from ..calls import DatagramSocket
 from ..control import DATAGRAM, NO_ADDRESS, pack_sockaddr, unpack_sockaddr
 from .gate import HUNG_UP, IN, Gate, make_pair
 
 if TYPE_CHECKING:
-    from ..calls import DatagramSocket
     from .server import StackServer
 
 #: Datagrams taken from one program before the other descriptors have their turn.
@@ -19,19 +19,20 @@ _LARGEST = DATAGRAM.size + 65536
 _HEADER_SIZE = DATAGRAM.size
 
 
-class DatagramGate(Gate):
+class DatagramGate(Gate[DatagramSocket]):
     __slots__ = ("_headers",)
 
     edge_triggered = False
-    socket: DatagramSocket
+
+    def __init__(self, server: StackServer, socket: DatagramSocket, end: kernel.socket, inode: int, owner: int) -> None:
+        self._headers: dict[tuple[bytes, int], bytes] = {}
+        super().__init__(server, socket, end, inode, owner)
 
     @classmethod
     def make(cls, server: StackServer, socket: DatagramSocket, owner: int) -> tuple[DatagramGate, kernel.socket]:
         """A gate, and the descriptor to give to the program."""
         ours, theirs, inode = make_pair(kernel.SOCK_SEQPACKET)
-        gate = cls(server, socket, ours, inode, owner)
-        gate._headers = {}
-        return gate, theirs
+        return cls(server, socket, ours, inode, owner), theirs
 
     def on_event(self, events: int) -> None:
         drained = self._from_program() if events & IN else True

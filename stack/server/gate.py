@@ -14,11 +14,14 @@ import select
 import socket as kernel
 from fcntl import ioctl
 from termios import FIONREAD
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+from ..calls import Socket
 
 if TYPE_CHECKING:
-    from ..calls import Socket
     from .server import StackServer
+
+S = TypeVar("S", bound=Socket)
 
 IN = select.EPOLLIN
 OUT = select.EPOLLOUT
@@ -29,7 +32,7 @@ _EDGE = select.EPOLLET
 _SIZE = array.array("i", [0])
 
 
-class Gate:
+class Gate(Generic[S]):
     """What all gates have: the stack's end of a pair, known by the inode of the programs' end."""
 
     __slots__ = ("end", "inode", "owner", "server", "socket", "waiting_for_room")
@@ -37,7 +40,7 @@ class Gate:
     #: Whether events are told once when they come (a gate that drains fully), or as long as they last.
     edge_triggered: ClassVar[bool] = True
 
-    def __init__(self, server: StackServer, socket: Socket, end: kernel.socket, inode: int, owner: int) -> None:
+    def __init__(self, server: StackServer, socket: S, end: kernel.socket, inode: int, owner: int) -> None:
         self.server = server
         self.socket = socket
         self.end = end

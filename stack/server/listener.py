@@ -10,32 +10,33 @@ import errno
 import socket as kernel
 from typing import TYPE_CHECKING
 
+from ..calls import StreamSocket
 from ..control import ACCEPTED, pack_sockaddr
 from .gate import HUNG_UP, OUT, Gate, unread_memory
 from .stream import StreamGate
 
 if TYPE_CHECKING:
-    from ..calls import StreamSocket
+    from .server import StackServer
 
 #: How long to wait for descriptors when the stack or the system is out of them, in seconds.
 RETRY = 0.05
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ETOOMANYREFS)
 
 
-class ListenerGate(Gate):
+class ListenerGate(Gate[StreamSocket]):
     __slots__ = ("_record_memory", "_retrying")
 
-    socket: StreamSocket
+    def __init__(self, server: StackServer, socket: StreamSocket, end: kernel.socket, inode: int, owner: int) -> None:
+        self._record_memory = 0  # of one record that waits, as SIOCOUTQ counts
+        self._retrying = False
+        super().__init__(server, socket, end, inode, owner)
 
     @classmethod
     def take_over(cls, gate: StreamGate) -> ListenerGate:
         """The gate of a stream socket that has become a listener: same descriptor, same socket."""
         gate.end.recv(1)  # the pledge: a listener ends without a reset
         gate.server.engine.unregister(gate.end.fileno())
-        listener = cls(gate.server, gate.socket, gate.end, gate.inode, gate.owner)
-        listener._record_memory = 0
-        listener._retrying = False
-        return listener
+        return cls(gate.server, gate.socket, gate.end, gate.inode, gate.owner)
 
     def on_event(self, events: int) -> None:
         if events & HUNG_UP:

@@ -9,7 +9,7 @@ import signal
 import socket as kernel
 from collections import Counter, OrderedDict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..engine import Engine
 from .connection import ControlConnection
@@ -38,7 +38,7 @@ class StackServer:
         self.engine = Engine(host)
         #: What the gates drop, by reason.
         self.counters: Counter[str] = Counter()
-        self.gates: dict[int, Gate] = {}
+        self.gates: dict[int, Gate[Any]] = {}
         self.connections: set[ControlConnection] = set()
         self.causes: OrderedDict[int, int] = OrderedDict()
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -68,7 +68,8 @@ class StackServer:
             connection.close()
         for gate in list(self.gates.values()):
             gate.leave()
-            gate.socket.abort()
+            gate.socket.linger = 0
+            gate.socket.close()
         self.host.pump()  # the resets leave
         self.engine.unregister(self._listener.fileno())
         self._listener.close()

@@ -45,12 +45,12 @@ def sockets(server: StackServer) -> list[dict[str, Any]]:
     return rows
 
 
-def _row(protocol: str, state: str, gate: Gate | None, **fields: Any) -> dict[str, Any]:
+def _row(protocol: str, state: str, gate: Gate[Any] | None, **fields: Any) -> dict[str, Any]:
     row = {"protocol": protocol, "state": state, "recv_q": 0, "send_q": 0, "local": "", "remote": "*:*"}
     return {**row, "timer": "", "pid": gate.owner if gate else 0, "info": {}, **fields}
 
 
-def _datagrams(gate: Gate, socket: DatagramSocket, unread: dict[int, int]) -> dict[str, Any]:
+def _datagrams(gate: Gate[Any], socket: DatagramSocket, unread: dict[int, int]) -> dict[str, Any]:
     endpoint = socket.endpoint
     return _row(
         "udp",
@@ -64,7 +64,7 @@ def _datagrams(gate: Gate, socket: DatagramSocket, unread: dict[int, int]) -> di
     )
 
 
-def _listener(listener: Listener, gate: Gate | None, unread: dict[int, int]) -> dict[str, Any]:
+def _listener(listener: Listener, gate: Gate[Any] | None, unread: dict[int, int]) -> dict[str, Any]:
     """Recv-Q is how many connections wait to be accepted, Send-Q how many may."""
     untaken = unread.get(gate.inode, 0) // ACCEPTED.size if gate else 0
     return _row(
@@ -77,7 +77,7 @@ def _listener(listener: Listener, gate: Gate | None, unread: dict[int, int]) -> 
     )
 
 
-def _connection(connection: Connection, gate: Gate | None, unread: dict[int, int], now: float) -> dict[str, Any]:
+def _connection(connection: Connection, gate: Gate[Any] | None, unread: dict[int, int], now: float) -> dict[str, Any]:
     """Recv-Q is what the program has not read, Send-Q what the peer has not acknowledged."""
     return _row(
         "tcp",

@@ -19,11 +19,11 @@ import socket as kernel
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ..calls import StreamSocket
 from ..control import CONNECTED, ConnectMode
 from .gate import HALF_CLOSED, HUNG_UP, IN, OUT, Gate, make_pair, waiting_bytes
 
 if TYPE_CHECKING:
-    from ..calls import StreamSocket
     from .server import StackServer
 
 #: The most that is read from a program at once, in bytes.
@@ -34,10 +34,8 @@ WORTHWHILE = 1 << 16
 WRITE_BUFFERS = 64
 
 
-class StreamGate(Gate):
+class StreamGate(Gate[StreamSocket]):
     __slots__ = ("_eof_sent", "_filler", "_mode", "_program_eof", "_program_gone", "_stalled", "_target")
-
-    socket: StreamSocket
 
     def __init__(self, server: StackServer, socket: StreamSocket, end: kernel.socket, inode: int, owner: int) -> None:
         self._mode: ConnectMode | None = None  # how the program waits for a connect under way
@@ -50,7 +48,7 @@ class StreamGate(Gate):
         super().__init__(server, socket, end, inode, owner)
 
     @classmethod
-    def make_for(cls, listener: Gate) -> tuple[StreamGate, kernel.socket]:
+    def make_for(cls, listener: Gate[StreamSocket]) -> tuple[StreamGate, kernel.socket]:
         """A gate for the next connection of a listener, and the descriptor to give to the program."""
         ours, theirs, inode = make_pair(kernel.SOCK_STREAM)
         theirs.send(b"\0")  # the pledge
