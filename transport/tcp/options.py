@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import construct
 
+from ...link.wireformat import fixed_part
+
 if TYPE_CHECKING:
     from ...link.packet import Buffer
 
@@ -21,13 +23,17 @@ TIMESTAMPS: Final = 8
 #: RFC 7323 §2.3: a larger shift is taken as this one.
 MAX_WINDOW_SHIFT: Final = 14
 
+_SackBlock: Final = construct.Struct("left" / construct.Int32ub, "right" / construct.Int32ub)
+_Timestamps: Final = construct.Struct("value" / construct.Int32ub, "echo_reply" / construct.Int32ub)
 _VALUES: Final = {
     MSS: construct.Int16ub,
     WINDOW_SCALE: construct.Int8ub,
     SACK_PERMITTED: construct.Pass,
-    SACK: construct.GreedyRange(construct.Struct("left" / construct.Int32ub, "right" / construct.Int32ub)),
-    TIMESTAMPS: construct.Struct("value" / construct.Int32ub, "echo_reply" / construct.Int32ub),
+    SACK: construct.GreedyRange(_SackBlock),
+    TIMESTAMPS: _Timestamps,
 }
+#: The length of an option counts its kind and itself.
+_Length: Final = construct.ExprAdapter(construct.Int8ub, construct.obj_ - 2, construct.obj_ + 2)
 
 #: One option, for whoever wants to see it in full (a dissector, tests).
 TcpOption: Final = construct.Struct(
@@ -36,19 +42,18 @@ TcpOption: Final = construct.Struct(
     / construct.If(
         construct.this.kind > NOP,
         construct.Prefixed(
-            construct.Int8ub,
+            _Length,
             construct.Switch(construct.this.kind, _VALUES, default=construct.GreedyBytes),
-            includelength=True,
         ),
     ),
 )
 
-_UINT16: Final = Struct(">H")
-_UINT32_PAIR: Final = Struct(">II")
+_SACK_BLOCK: Final = fixed_part(_SackBlock)
+_TIMESTAMPS: Final = fixed_part(_Timestamps)
 #: NOP, NOP, kind 8, length 10: how nearly every segment of nearly every system starts its options.
 TIMESTAMPS_ALIGNED: Final = 0x0101080A
 #: That word, value and echo: the timestamps option as a whole number of words.
-ALIGNED: Final = Struct(">III")
+ALIGNED: Final = Struct(">I" + _TIMESTAMPS.format[1:])
 
 
 class Options:
@@ -89,15 +94,15 @@ def parse(data: Buffer, start: int, end: int) -> Options:
 
 def _parse_one(options: Options, data: Buffer, kind: int, start: int, size: int) -> None:
     if kind == TIMESTAMPS and size == 8:
-        options.timestamp, options.timestamp_echo = _UINT32_PAIR.unpack_from(data, start)
+        options.timestamp, options.timestamp_echo = _TIMESTAMPS.unpack_from(data, start)
     elif kind == MSS and size == 2:
-        options.mss = _UINT16.unpack_from(data, start)[0]
+        options.mss = int.from_bytes(data[start : start + 2])
     elif kind == WINDOW_SCALE and size == 1:
         options.window_shift = min(data[start], MAX_WINDOW_SHIFT)
     elif kind == SACK_PERMITTED and size == 0:
         options.sack_permitted = True
     elif kind == SACK and size % 8 == 0:
-        options.sack = [_UINT32_PAIR.unpack_from(data, start + at) for at in range(0, size, 8)]
+        options.sack = [_SACK_BLOCK.unpack_from(data, start + at) for at in range(0, size, 8)]
 
 
 def build_syn(mss: int, window_shift: int | None, timestamps: tuple[int, int] | None) -> bytes:
