@@ -6,11 +6,15 @@ import errno
 import subprocess
 import sys
 from random import Random
+from typing import TYPE_CHECKING
 
 import pytest
 from netower.link.wire import Wire
 from netower.net.address import parse
 from netower.stack import Host
+
+if TYPE_CHECKING:
+    from netower.transport.udp import UdpEndpoint
 
 
 def test_a_host_has_a_loopback_of_its_own() -> None:
@@ -44,6 +48,29 @@ def test_the_agenda_is_the_hosts() -> None:
     host.scheduler.call_soon(lambda: done.append(0))
     host.pump()
     assert done == [7, 0]
+
+
+def test_what_goes_on_for_ever_lets_others_have_their_turn() -> None:
+    """Two endpoints of one host that answer each other: a batch ends, and the host wants to be called at once."""
+    host = Host("a", random=Random(1))
+    host.advance(3)
+    here = parse("127.0.0.1")
+    ends = [host.udp.open(), host.udp.open()]
+    for end, port in zip(ends, (1000, 2000), strict=True):
+        end.bind(here, port)
+
+    def answer(end: UdpEndpoint, port: int) -> None:
+        while end.receive():
+            end.send([b"tag"], (here, port))
+
+    ends[0].observer = lambda: answer(ends[0], 2000)
+    ends[1].observer = lambda: answer(ends[1], 1000)
+    ends[0].send([b"tag"], (here, 2000))
+    host.pump()
+    assert host.next_event() == 3
+    ends[0].observer = None
+    host.pump()
+    assert host.next_event() is None
 
 
 def test_the_name_of_the_stack_costs_a_program_nothing() -> None:
