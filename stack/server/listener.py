@@ -66,7 +66,7 @@ class ListenerGate(Gate[StreamSocket]):
             if error.errno in _OUT_OF_DESCRIPTORS:
                 return False
             raise
-        record = ACCEPTED.pack(pack_sockaddr(*gate.socket.getpeername()), pack_sockaddr(*gate.socket.getsockname()))
+        record = ACCEPTED.pack(pack_sockaddr(*gate.socket.remote), pack_sockaddr(*gate.socket.getsockname()))
         with descriptor:
             rights = (kernel.SOL_SOCKET, kernel.SCM_RIGHTS, array.array("i", [descriptor.fileno()]))
             try:
