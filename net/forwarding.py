@@ -9,7 +9,7 @@ from . import offload
 from .checksum import update
 from .fragments import fragments
 from .ipv4_header import DONT_FRAGMENT
-from .offload import TCP, TCP_HEADER_SIZE
+from .offload import TCP, TCP_CHECKSUM, TCP_HEADER_SIZE
 
 if TYPE_CHECKING:
     from .internet import Internet
@@ -74,15 +74,17 @@ class Forwarding:
                 offload.complete(whole)
             data = memoryview(b"".join(whole.buffers))
             for piece in fragments(data[: len(header)], [data[len(header) :]], mtu):
+                piece.interface = packet.interface
                 neighbor.send(piece)
 
     @staticmethod
     def _sound(packet: Packet) -> bool:
         """Whether what the link left to be done can be done: the checksum field is there, and segments are of TCP."""
-        frame = packet.buffers[0]
-        if packet.segment_size and (frame[packet.network + _PROTOCOL] != TCP or len(packet) <= TCP_HEADER_SIZE):
-            return False
-        return packet.checksum != PARTIAL or packet.checksum_offset + 2 <= len(packet)
+        partial = packet.checksum == PARTIAL
+        if packet.segment_size:
+            tcp = packet.buffers[0][packet.network + _PROTOCOL] == TCP and len(packet) > TCP_HEADER_SIZE
+            return tcp and not (partial and packet.checksum_offset != TCP_CHECKSUM)
+        return not partial or packet.checksum_offset + 2 <= len(packet)
 
     @staticmethod
     def _header(packet: Packet) -> bytearray:

@@ -234,13 +234,14 @@ class Ipv4:
         _, _, _, _, fragment, hop_limit, protocol, _, source, destination = IPV4.unpack_from(data)
         if fragment & OFFSET_MASK:
             return
-        if self.is_local(source):
+        came_from = getattr(packet, "interface", None)
+        if came_from is None:  # from nowhere: it is of our own making
             quote = data[header_size : header_size + _QUOTE]
             self._internet.fail(protocol, Failure(errno.EHOSTUNREACH, False, source, destination, quote))
             return
         received = Packet([data])
         received.network, received.offset, received.hop_limit = 0, header_size, hop_limit
-        received.source, received.destination, received.interface = source, destination, packet.interface
+        received.source, received.destination, received.interface = source, destination, came_from
         self._internet.icmp.unreachable(received, HOST_UNREACHABLE)
 
     def _route(self, destination: Address, source: Address | None) -> Route:

@@ -26,7 +26,7 @@ _DATA_OFFSET: Final = 12
 _FLAGS: Final = 13
 _FIN_PSH: Final = 0x09
 _CWR: Final = 0x80
-_TCP_CHECKSUM: Final = 16
+TCP_CHECKSUM: Final = 16
 TCP: Final = 6
 #: Without options.
 TCP_HEADER_SIZE: Final = 20
@@ -53,10 +53,10 @@ def reopen(packet: Packet, addresses: bytes) -> None:
     data = bytearray().join(packet.buffers)
     length = len(data) - packet.checksum_start
     pseudo = (int.from_bytes(addresses) + TCP + length) % 0xFFFF or 0xFFFF
-    _WORD.pack_into(data, packet.checksum_start + _TCP_CHECKSUM, pseudo)
+    _WORD.pack_into(data, packet.checksum_start + TCP_CHECKSUM, pseudo)
     packet.buffers = [data]
     packet.checksum = PARTIAL
-    packet.checksum_offset = _TCP_CHECKSUM
+    packet.checksum_offset = TCP_CHECKSUM
 
 
 def segments(packet: Packet, network: int) -> Iterator[Packet]:
