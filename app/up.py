@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -92,9 +93,11 @@ def command(
     logging.basicConfig(level=logging.DEBUG if verbose else logging.CRITICAL, format="%(asctime)s %(name)s %(message)s")
     if not addresses:
         addresses, host_address = (DEFAULT_ADDRESS,), host_address or DEFAULT_HOST_ADDRESS
+    path = path or default_path()
+    _make_folder(path)
     with ExitStack() as cleanup:
         link = _make_link(cleanup, tap, mtu, host_address, pcap, not no_offload)
-        _serve(link, addresses, gateways, forward, path or default_path())
+        _serve(link, addresses, gateways, forward, path)
     return 0
 
 
@@ -122,7 +125,6 @@ def _serve(link: Link, addresses: tuple[str, ...], gateways: tuple[str, ...], fo
     for metric, gateway in enumerate(gateways):
         _add_gateway(host, gateway, metric)
     host.internet.forwarding = forward
-    _make_folder(path)
     server = StackServer(host, path)
     for number in (signal.SIGINT, signal.SIGTERM):  # may come as soon as it is said to be ready
         signal.signal(number, lambda *_: server.stop())
@@ -140,10 +142,11 @@ def _add_gateway(host: Host, gateway: str, metric: int) -> None:
 
 
 def _make_folder(path: str) -> None:
-    """The folder of the default path may not be there yet; it is this user's alone."""
-    folder = os.path.dirname(os.path.abspath(path))
-    try:
+    """The default path's folder in /tmp, where anyone may write, has to be made, and to be this user's alone."""
+    folder = os.path.dirname(path)
+    if folder != f"/tmp/netower-{os.getuid()}":
+        return
+    with suppress(FileExistsError):
         os.mkdir(folder, 0o700)
-    except FileExistsError:
-        if path == default_path() and os.stat(folder).st_uid != os.getuid():
-            raise PermissionError(f"{folder} belongs to somebody else; name another place with --path") from None
+    if os.lstat(folder).st_uid != os.getuid():
+        raise PermissionError(errno.EPERM, f"{folder} belongs to somebody else; name another place with --path")

@@ -98,6 +98,14 @@ def test_two_stacks_cannot_serve_at_one_place(path: str) -> None:
     assert path in second.stderr
 
 
+def test_a_path_that_cannot_be_is_named(tmp_path: Path) -> None:
+    command = [*NETOWER, "up", "--path", str(tmp_path / "missing" / "stack.sock")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert str(tmp_path / "missing") in done.stderr
+
+
 def test_a_tap_that_is_taken_is_named(path: str, tmp_path: Path) -> None:
     taken = next(name for _, name in socket.if_nameindex() if name.startswith("tap"))
     command = [*NETOWER, "up", "--tap", taken, "--path", str(tmp_path / "other.sock")]
