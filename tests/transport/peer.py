@@ -198,7 +198,7 @@ class Peer:
         segments = [Seen.read(packet) for packet, _ in self.internet.sent]
         self.internet.sent.clear()
         for segment in segments:
-            if segment.seq == self.ack:
+            if segment.seq == self.ack or segment.flags & SYN:
                 self.ack = segment.end
             if segment.options.timestamp is not None:
                 self.echo = segment.options.timestamp

@@ -12,6 +12,7 @@ from netower.link import Offloads, Packet, Scheduler
 from netower.transport.tcp.connection import Connection
 from netower.transport.tcp.settings import TcpOptions, TcpSettings
 from netower.transport.tcp.state import State
+
 from .peer import OURS, THEIRS, FakePath, arriving, make_tcp
 
 
@@ -201,7 +202,7 @@ def test_many_connections_leave_nothing() -> None:
         accepted = listener.accept()
         assert accepted is not None
         connection.close()
-        wire.run(1, lambda: accepted.at_end)
+        wire.run(1, lambda accepted=accepted: accepted.at_end)
         accepted.close()
     wire.run(1)
     assert len(wire.first.time_wait) == 500

@@ -248,11 +248,10 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
 
 
 def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
-    if payload:
+    if payload or segment.flags & FIN:
         if c.reassembly is None:
             c.reassembly = Reassembly()
         c.reassembly.insert(segment.seq, payload)
-    if payload or segment.flags & FIN:
         # RFC 5681 §4.2: a duplicate ACK for each segment, at once, so that the peer can tell how many have arrived.
         for _ in range(min(segment.count, 3)):
             output.acknowledge(c)
@@ -261,7 +260,7 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
 def _fill(c: Connection, reassembly: Reassembly) -> None:
     for piece in reassembly.take(c.rcv_nxt):
         deliver(c, piece)
-    if not len(reassembly):
+    if not len(reassembly) and c.fin_seq < 0:
         c.reassembly = None
     c.must_acknowledge = True  # RFC 5681 §4.2: a segment that fills a gap
 

@@ -144,7 +144,7 @@ def retransmit_first(c: Connection) -> None:
         return
     start, end = c.snd_una, c.buffer.end
     size = max(min(c.mss, min(c.snd_max, end) - start), 0)
-    flags = ACK | PSH if start + size == end else ACK
+    flags = ACK | PSH if size and start + size == end else ACK
     after = start + size
     if c.fin_queued and after == end and c.snd_max > end:
         flags |= FIN

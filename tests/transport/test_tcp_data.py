@@ -1,0 +1,555 @@
+"""Data by script: segments, Nagle, acknowledgments, windows, probes, keep-alive."""
+
+from __future__ import annotations
+
+import errno
+from itertools import pairwise
+
+import pytest
+from netower.link import Offloads
+from netower.net.failure import Failure
+from netower.transport.tcp.header import ACK, FIN, PSH, RST, URG
+from netower.transport.tcp.settings import TcpOptions, TcpSettings
+from netower.transport.tcp.state import State
+
+from .peer import OURS, THEIRS, Peer
+
+
+def sizes(peer: Peer) -> list[int]:
+    """The payloads of the segments that the host has sent since."""
+    return [len(segment.payload) for segment in peer.seen()]
+
+
+# sending
+
+
+def test_segments_are_as_large_as_the_peer_allows() -> None:
+    peer = Peer(mss=1000)
+    connection = peer.connect()
+    connection.write(bytes(3500))
+    segments = peer.seen()
+    assert [len(segment.payload) for segment in segments] == [1000, 1000, 1000, 500]
+    assert [bool(segment.flags & PSH) for segment in segments] == [False, False, False, True]
+
+
+def test_a_link_that_segments_gets_many_segments_at_once() -> None:
+    peer = Peer()
+    peer.internet.offloads = Offloads.TSO4 | Offloads.CHECKSUM
+    connection = peer.connect()
+    connection.congestion.cwnd = 1 << 20
+    peer.send(ACK)
+    connection.snd_wnd = 1 << 20
+    connection.write(bytes(150_000))
+    segments = peer.seen()
+    assert [len(segment.payload) for segment in segments] == [64240, 64240, 21520]
+    assert all(segment.segment_size == 1460 for segment in segments)
+
+
+def test_the_initial_window_is_ten_segments() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    connection.write(bytes(100_000))
+    assert sizes(peer) == [1460] * 10
+    peer.send(ACK)
+    assert sizes(peer) == [1460] * 20  # slow start
+
+
+def test_nagle_holds_small_segments_back() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    for _ in range(3):
+        connection.write(b"x")
+        peer.scheduler.flush()
+    assert sizes(peer) == [1]
+    peer.send(ACK)
+    assert sizes(peer) == [2]
+
+
+def test_only_a_small_segment_holds_back() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    connection.write(bytes(1460))
+    connection.write(b"small")
+    assert sizes(peer) == [1460, 5]  # as Minshall and Linux have it
+    connection.write(b"smaller")
+    peer.none()
+
+
+def test_nodelay() -> None:
+    peer = Peer()
+    connection = peer.connect(TcpOptions(nodelay=True))
+    for _ in range(3):
+        connection.write(b"x")
+        peer.scheduler.flush()
+    assert sizes(peer) == [1, 1, 1]
+
+
+def test_nodelay_sends_what_waits() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    connection.write(b"x")
+    peer.scheduler.flush()
+    connection.write(b"y")
+    assert sizes(peer) == [1]
+    connection.options.nodelay = True
+    connection.options_changed()
+    assert sizes(peer) == [1]
+
+
+def test_cork_sends_whole_segments() -> None:
+    peer = Peer()
+    connection = peer.connect(TcpOptions(cork=True))
+    connection.write(bytes(1470))
+    assert sizes(peer) == [1460]
+    peer.send(ACK)
+    peer.none()
+    connection.options.cork = False
+    connection.options_changed()
+    assert sizes(peer) == [10]
+
+
+def test_cork_does_not_hold_for_ever() -> None:
+    peer = Peer()
+    connection = peer.connect(TcpOptions(cork=True))
+    connection.write(b"x")
+    peer.none()
+    peer.advance(0.25)
+    assert sizes(peer) == [1]
+
+
+def test_written_data_wait_for_the_handshake() -> None:
+    peer = Peer()
+    connection = peer.start_connect()
+    connection.write(b"early")
+    peer.none()
+    peer.send(0x12, options=peer.syn_options())
+    answer = peer.one()
+    assert (answer.payload, answer.flags) == (b"early", PSH | ACK)
+
+
+def test_room_and_its_observer() -> None:
+    peer = Peer()
+    connection = peer.connect(TcpOptions(send_buffer=3000))
+    told = []
+    connection.observer = lambda: told.append(connection.room)
+    assert connection.room == 3000
+    connection.write(bytes(2920))
+    assert connection.room == 80
+    peer.seen()
+    peer.send(ACK, ack=peer.ack - 1460)
+    assert connection.room == 1540
+    peer.send(ACK)
+    assert connection.room == 3000
+    assert told == [1540]
+    connection.shutdown()
+    assert connection.room == 0
+
+
+def test_the_send_buffer_grows_with_the_window() -> None:
+    peer = Peer(shift=8)
+    connection = peer.connect()
+    start = connection.room
+    for _ in range(40):
+        connection.write(bytes(connection.room))
+        while peer.seen():
+            peer.send(ACK, window=65535)
+    assert connection.room > 4 * start
+
+
+# receiving
+
+
+def test_data_arrive() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    told = []
+    connection.observer = lambda: told.append(connection.readable)
+    peer.data(b"one", flush=False)
+    peer.data(b"two", flush=False)
+    assert told == []
+    peer.scheduler.flush()
+    assert told == [6]  # once for the batch
+    assert b"".join(connection.received) == b"onetwo"
+    connection.consume(4)
+    assert b"".join(connection.received) == b"wo"
+    with pytest.raises(IndexError):
+        connection.consume(3)
+
+
+def test_one_acknowledgment_for_a_batch() -> None:
+    peer = Peer()
+    peer.connect()
+    for _ in range(10):
+        peer.data(bytes(1000), flush=False)
+    answer = peer.one()
+    assert (answer.flags, answer.ack) == (ACK, peer.seq)
+
+
+def test_acknowledgments_are_quick_then_delayed() -> None:
+    peer = Peer(settings=TcpSettings(quick_acks=2))
+    peer.connect()
+    for _ in range(2):
+        peer.data(b"x")
+        assert peer.one().ack == peer.seq
+    peer.data(b"x")
+    peer.none()
+    peer.advance(0.039)
+    peer.none()
+    peer.advance(0.002)
+    assert peer.one().ack == peer.seq
+    peer.data(bytes(1460))
+    peer.none()
+    peer.data(bytes(1460))
+    assert peer.one().ack == peer.seq  # every second full segment
+
+
+def test_a_coalesced_packet_is_acknowledged_at_once() -> None:
+    peer = Peer(settings=TcpSettings(quick_acks=0))
+    connection = peer.connect()
+    peer.data(bytes(14600), segment_size=1460)
+    assert peer.one().ack == peer.seq
+    assert connection.rcv_mss == 1460
+
+
+def test_an_answer_carries_the_acknowledgment() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    connection.observer = lambda: connection.readable and (connection.consume(1), connection.write(b"a"))
+    peer.data(b"q")
+    answer = peer.one()
+    assert (answer.payload, answer.ack) == (b"a", peer.seq)
+    connection.observer = None
+    peer.data(b"q")
+    peer.none()  # in a conversation, acknowledgments wait for answers
+
+
+def test_data_out_of_order() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    start = peer.seq
+    peer.data(b"ddd", seq=start + 9)
+    duplicate = peer.one()
+    assert duplicate.ack == start
+    peer.data(b"bbb", seq=start + 3, flush=False)
+    peer.data(b"bbbccc", seq=start + 3, flush=False)
+    assert [segment.ack for segment in peer.seen()] == [start, start]
+    assert connection.readable == 0
+    peer.data(b"aaa")
+    assert b"".join(connection.received) == b"aaabbbcccddd"
+    assert peer.one().ack == start + 12
+    assert connection.reassembly is None
+
+
+def test_overlapping_data_are_cut() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    start = peer.seq
+    peer.data(b"abc")
+    peer.data(b"XXXdef", seq=start)
+    assert b"".join(connection.received) == b"abcdef"
+
+
+def test_old_data_are_acknowledged_again() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    peer.data(b"abc")
+    peer.seen()
+    peer.data(b"abc", seq=peer.seq - 3)
+    assert peer.one().ack == peer.seq
+    assert connection.readable == 3
+
+
+def test_a_segment_without_ack_is_dropped() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    peer.send(PSH, b"x", seq=peer.seq)
+    assert connection.readable == 0
+
+
+def test_urgent_data_stay_in_line() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    peer.send(ACK | URG, b"abc")
+    assert bytes(connection.received[0]) == b"abc"
+
+
+def test_small_pieces_are_put_together() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    for _ in range(5000):
+        peer.data(b"x")
+    assert connection.readable == 5000
+    assert len(connection.received) < 10
+
+
+def test_old_timestamps_are_refused() -> None:
+    peer = Peer(timestamps=True)
+    connection = peer.connect()
+    peer.advance(1)
+    peer.data(b"new")
+    peer.seen()
+    peer.scheduler.now -= 0.5
+    peer.data(b"old", seq=peer.seq)
+    peer.scheduler.now += 0.5
+    assert connection.readable == 3
+    assert peer.one().ack == peer.seq
+
+
+def test_after_a_month_timestamps_start_anew() -> None:
+    peer = Peer(timestamps=True)
+    connection = peer.connect()
+    peer.advance(30 * 86400)
+    assert connection.ts_recent == 1_000_000
+    peer.data(b"x")
+    assert connection.readable == 1
+
+
+# the receive window
+
+
+def test_the_window_closes_and_opens() -> None:
+    peer = Peer()
+    connection = peer.connect(TcpOptions(receive_buffer=4000))
+    peer.data(bytes(1460))
+    assert peer.one().window == 2540
+    peer.data(bytes(1460))
+    peer.data(bytes(1080))
+    assert peer.seen()[-1].window == 0
+    peer.data(b"probe", seq=peer.seq)
+    answer = peer.one()
+    assert (answer.window, answer.ack) == (0, peer.seq)
+    assert connection.readable == 4000
+    connection.consume(1000)
+    peer.none()  # too little to tell (RFC 9293 §3.8.6.2.2)
+    connection.consume(1000)
+    assert peer.one().window == 2000
+    connection.consume(500)
+    peer.none()
+    connection.consume(1500)
+    assert peer.one().window == 4000
+
+
+def test_data_beyond_the_window_are_cut() -> None:
+    peer = Peer()
+    connection = peer.connect(TcpOptions(receive_buffer=1000))
+    peer.send(FIN | ACK, bytes(1500))
+    assert connection.readable == 1000
+    assert not connection.at_end
+    assert peer.one().window == 0
+
+
+def test_the_window_never_shrinks() -> None:
+    peer = Peer()
+    connection = peer.connect(TcpOptions(receive_buffer=10000))
+    peer.data(b"x")
+    edge = peer.one()
+    connection.options.receive_buffer = 2000
+    connection.options_changed()
+    peer.data(b"x")
+    after = peer.one()
+    assert (after.ack + after.window) >= (edge.ack + edge.window)
+
+
+def test_the_window_grows_with_a_reader_that_keeps_up() -> None:
+    peer = Peer(shift=2)
+    connection = peer.connect()
+    connection.observer = lambda: connection.consume(connection.readable)
+    start = connection.rcv_space
+    for _ in range(300):
+        peer.data(bytes(1460))
+    assert connection.rcv_space >= 4 * start
+    stopped = connection.rcv_space
+    connection.observer = None
+    for _ in range(300):
+        peer.data(bytes(1460))
+    connection.consume(1460)
+    assert connection.rcv_space == stopped
+
+
+# the peer's window
+
+
+def test_a_closed_window_is_probed() -> None:
+    peer = Peer(window=1000)
+    connection = peer.connect()
+    connection.write(bytes(1500))
+    assert sizes(peer) == [1000]
+    peer.send(ACK, window=0)
+    times, start = [], peer.scheduler.now
+    while len(times) < 5:
+        peer.advance(0.1)
+        segments = peer.seen()
+        if segments:
+            assert [len(segment.payload) for segment in segments] == [1]
+            times.append(peer.scheduler.now - start)
+            peer.send(ACK, ack=segments[0].seq, window=0)
+            peer.ack = segments[0].seq
+    gaps = [round(second - first, 1) for first, second in pairwise(times)]
+    assert gaps == sorted(gaps)
+    assert gaps[-1] == pytest.approx(2 * gaps[-2], abs=0.15)
+    peer.send(ACK, window=5000)
+    assert sizes(peer) == [500]
+    assert connection.persist_at == float("inf")
+
+
+def test_probes_go_on_as_long_as_they_are_answered() -> None:
+    peer = Peer(window=0)
+    connection = peer.connect()
+    connection.write(b"data")
+    for _ in range(600):
+        peer.advance(10)
+        for segment in peer.seen():
+            peer.send(ACK, ack=segment.seq, window=0)
+            peer.ack = segment.seq
+    assert connection.state is State.ESTABLISHED
+    peer.advance(3000)
+    assert connection.error == errno.ETIMEDOUT
+    assert peer.seen()[-1].flags & RST
+
+
+def test_a_probe_may_be_taken() -> None:
+    peer = Peer(window=0)
+    connection = peer.connect()
+    connection.write(b"data")
+    peer.advance(0.25)
+    assert peer.one().payload == b"d"
+    peer.send(ACK, window=100)
+    assert peer.one().payload == b"ata"
+    peer.send(ACK)
+    assert connection.unacknowledged == 0
+
+
+def test_a_fin_waits_for_the_window_too() -> None:
+    peer = Peer(window=0)
+    connection = peer.connect()
+    connection.shutdown()
+    peer.none()
+    peer.advance(0.25)
+    assert peer.one().flags == FIN | ACK
+    peer.send(ACK, window=10)
+    assert connection.state is State.FIN_WAIT_2
+
+
+def test_no_silly_segments() -> None:
+    peer = Peer(window=10000, mss=1000)
+    connection = peer.connect()
+    connection.write(bytes(20000))
+    assert sizes(peer) == [1000] * 10
+    peer.send(ACK, window=300)  # not worth a segment (RFC 9293 §3.8.6.2.1)
+    peer.none()
+    peer.advance(0.25)
+    assert sizes(peer) == [300]  # the override time-out
+    peer.send(ACK, window=6000)
+    assert sizes(peer) == [1000] * 6
+
+
+def test_half_of_a_small_window_is_used() -> None:
+    peer = Peer(window=600, mss=1000)
+    connection = peer.connect()
+    connection.write(bytes(2000))
+    assert sizes(peer) == [600]
+
+
+def test_an_old_segment_does_not_move_the_window() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    peer.data(b"abc", window=5000)
+    peer.data(b"bc", seq=peer.seq - 2, window=100)
+    peer.send(ACK, seq=peer.seq - 1, window=100)
+    assert connection.snd_wnd == 5000
+
+
+# keep-alive
+
+
+def test_keepalive_finds_a_dead_peer() -> None:
+    peer = Peer()
+    options = TcpOptions(keepalive=True, keepalive_idle=100.0, keepalive_interval=10.0, keepalive_count=3)
+    connection = peer.connect(options)
+    times, start = [], peer.scheduler.now
+    while connection.state is State.ESTABLISHED:
+        peer.advance(1)
+        for segment in peer.seen():
+            times.append((round(peer.scheduler.now - start), segment.flags))
+    assert times == [(100, ACK), (110, ACK), (120, ACK), (130, RST | ACK)]
+    assert connection.error == errno.ETIMEDOUT
+
+
+def test_keepalive_leaves_a_living_peer_alone() -> None:
+    peer = Peer()
+    options = TcpOptions(keepalive=True, keepalive_idle=5.0, keepalive_interval=10.0, keepalive_count=2)
+    connection = peer.connect(options)
+    for _ in range(100):
+        peer.advance(3)
+        for segment in peer.seen():
+            assert (segment.seq, segment.payload) == ((connection.snd_una - 1) & 0xFFFFFFFF, b"")
+            peer.send(ACK)
+    assert connection.state is State.ESTABLISHED
+    connection.options.keepalive = False
+    connection.options_changed()
+    peer.advance(1000)
+    assert len(peer.seen()) == 0
+
+
+def test_keepalive_of_the_peer_is_answered() -> None:
+    peer = Peer()
+    peer.connect()
+    for payload in (b"", b"x"):
+        peer.send(ACK, payload, seq=peer.seq - 1)
+        assert peer.one().ack == peer.seq
+
+
+def test_no_keepalive_unless_asked_for() -> None:
+    peer = Peer()
+    peer.connect()
+    peer.advance(2)
+    assert peer.scheduler.next_event() is None
+
+
+# the path
+
+
+def test_smaller_segments_when_the_path_gets_narrow() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    connection.write(bytes(2000))
+    packet, path = (peer.scheduler.flush(), peer.internet.sent[0])[1]
+    path.mtu = 1000
+    quote = packet.tobytes()[:8]
+    peer.internet.sent.clear()
+    peer.tcp.receive_failure(Failure(errno.EMSGSIZE, False, OURS, THEIRS, quote, 1000, THEIRS))
+    assert sizes(peer) == [960, 960, 80]
+    assert connection.congestion.cwnd == 14600  # no sign of congestion
+
+
+def test_a_path_that_is_no_longer_valid_is_asked_for_again() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    old = connection.path
+    peer.internet.mtu = 1000
+    old.valid = False
+    connection.write(bytes(1460))
+    peer.scheduler.flush()
+    assert connection.path is not old
+    assert connection.mss == 960
+    peer.internet.unreachable = errno.ENETUNREACH
+    connection.path.valid = False
+    peer.advance(5)
+    assert connection.soft_error == errno.ENETUNREACH
+    peer.internet.unreachable = 0
+    peer.seen()
+    peer.advance(10)
+    assert peer.seen()
+
+
+def test_timers_can_be_seen() -> None:
+    peer = Peer()
+    connection = peer.connect()
+    assert list(connection.timers()) == []
+    connection.write(b"x")
+    peer.scheduler.flush()
+    ((name, remaining),) = connection.timers()
+    assert name == "retransmit"
+    assert 0 < remaining <= 1.0
+    assert connection.unsent == 0
+    assert {type(socket).__name__ for socket in peer.tcp.sockets()} == {"Connection"}
