@@ -66,8 +66,8 @@ def _send_data(c: Connection) -> None:
     end = c.buffer.end
     una = c.snd_una
     cwnd = c.congestion.cwnd
-    if c.duplicates and not c.recovering and c.duplicates < 3:
-        cwnd += c.duplicates * c.mss  # RFC 3042: limited transmit
+    if 0 < c.duplicates < 3 and not c.recovering and c.snd_nxt == c.snd_max:
+        cwnd += c.duplicates * c.mss  # RFC 3042: limited transmit, of new data
     if una == c.snd_max and c.tcp.scheduler.now - c.sent_at > c.rtt.rto:
         c.congestion.idle(c.tcp.settings.initial_window * c.mss)
         cwnd = c.congestion.cwnd
