@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import construct
 
+from .around import Around
 from .checksum import complete_checksum
 from .packet import PARTIAL
 from .wireformat import fixed_part
@@ -19,7 +20,7 @@ from .wireformat import fixed_part
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .link import Link, Offloads
+    from .link import Link
     from .packet import Buffer, Packet
 
 #: What files with times in nanoseconds begin with, in the byte order of all that follows.
@@ -49,26 +50,23 @@ PCAP_RECORD: Final = fixed_part(PcapRecord)
 _SNAP_LENGTH: Final = 262144
 
 
-class Capture:
-    """Passes everything through to ``link``, and writes each packet to the pcap file ``path``, which it creates.
+class PcapFile:
+    """A pcap file that is being written: ``path``, which is created. Raises OSError as ``open`` does.
 
-    ``now`` tells the time, in seconds since 1970 or on a virtual clock. A packet that is sent is recorded before the
-    link gets it. An unfinished checksum is finished in the recorded copy, so that no reader takes it for an error; a
-    packet that the link is to cut into segments is recorded uncut, as tcpdump shows it on the kernel's interfaces.
+    ``now`` tells the time, in seconds since 1970 or on a virtual clock. An unfinished checksum is finished in the
+    recorded copy, so that no reader takes it for an error; a packet that the link is to cut into segments is recorded
+    uncut, as tcpdump shows it on the kernel's interfaces.
 
-    Each packet is one write, so that a reader finds whole packets in the file at any time. Raises OSError as ``open``
-    does. If a packet cannot be written later (ENOSPC), the recording ends before it, ``error`` says why, and the
-    link goes on.
+    Each packet is one write, so that a reader finds whole packets in the file at any time. If a packet cannot be
+    written (ENOSPC), the recording ends before it, and ``error`` says why.
     """
 
-    __slots__ = ("_file", "_link", "_now", "error")
+    __slots__ = ("_file", "_now", "error")
 
-    def __init__(self, link: Link, path: str | os.PathLike[str], now: Callable[[], float]) -> None:
-        self._link: Any = link
+    def __init__(self, path: str | os.PathLike[str], link_type: int, now: Callable[[], float]) -> None:
         self._now = now
         #: What ended the recording before its time, if anything did.
         self.error: OSError | None = None
-        link_type = LINKTYPE_RAW if link.address is None else LINKTYPE_ETHERNET
         self._file = open(path, "wb", buffering=0)  # noqa: SIM115
         try:
             self._append([PcapHeader.build({"snap_length": _SNAP_LENGTH, "link_type": link_type})])
@@ -76,20 +74,10 @@ class Capture:
             self._file.close()
             raise
 
-    def send_packet(self, packet: Packet) -> None:
-        """Record the packet, and send it."""
-        if self.error is None:
-            self._record(packet)
-        self._link.send_packet(packet)
-
-    def receive_packet(self) -> Packet | None:
-        """The link's next packet, recorded. Raises OSError (ENETDOWN) as the link does."""
-        packet: Packet | None = self._link.receive_packet()
-        if packet is not None and self.error is None:
-            self._record(packet)
-        return packet
-
-    def _record(self, packet: Packet) -> None:
+    def record(self, packet: Packet) -> None:
+        """Append a packet with the time that it is now; nothing any more after an ``error``."""
+        if self.error is not None:
+            return
         frame: Buffer
         if packet.checksum == PARTIAL:
             frame = bytearray().join(packet.buffers)
@@ -112,43 +100,44 @@ class Capture:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def close(self) -> None:
-        """Close the file and the link."""
         self._file.close()
-        self._link.close()
 
-    def fileno(self) -> int:
-        """The link's descriptor."""
-        descriptor: int = self._link.fileno()
-        return descriptor
 
-    @property
-    def mtu(self) -> int:
-        """The link's."""
-        mtu: int = self._link.mtu
-        return mtu
+class Capture(Around):
+    """Passes everything through to ``link``, and records each packet in ``file``: a path, which is created and closed
+    with the link, or a `PcapFile` that several links share and somebody else closes.
 
-    @property
-    def address(self) -> bytes | None:
-        """The link's."""
-        address: bytes | None = self._link.address
-        return address
+    A packet that is sent is recorded before the link gets it. ``now`` and the errors are those of `PcapFile`; the link
+    goes on where the recording cannot.
+    """
 
-    @property
-    def offloads(self) -> Offloads:
-        """The link's."""
-        offloads: Offloads = self._link.offloads
-        return offloads
+    __slots__ = ("_file", "_own")
+
+    def __init__(self, link: Link, file: str | os.PathLike[str] | PcapFile, now: Callable[[], float]) -> None:
+        super().__init__(link)
+        self._own = not isinstance(file, PcapFile)
+        link_type = LINKTYPE_RAW if link.address is None else LINKTYPE_ETHERNET
+        self._file = file if isinstance(file, PcapFile) else PcapFile(file, link_type, now)
 
     @property
-    def observer(self) -> Callable[[], object] | None:
-        """The link's; no attribute where the link has none."""
-        observer: Callable[[], object] | None = self._link.observer
-        return observer
+    def error(self) -> OSError | None:
+        """What ended the recording before its time, if anything did."""
+        return self._file.error
 
-    @observer.setter
-    def observer(self, observer: Callable[[], object] | None) -> None:
-        self._link.observer = observer
+    def send_packet(self, packet: Packet) -> None:
+        """Record the packet, and send it."""
+        self._file.record(packet)
+        self.link.send_packet(packet)
 
-    def __getattr__(self, name: str) -> Any:
-        """What else the link has: its name, its counters."""
-        return getattr(self._link, name)
+    def receive_packet(self) -> Packet | None:
+        """The link's next packet, recorded. Raises OSError (ENETDOWN) as the link does."""
+        packet: Packet | None = self.link.receive_packet()
+        if packet is not None:
+            self._file.record(packet)
+        return packet
+
+    def close(self) -> None:
+        """Close the file, unless it is shared, and the link."""
+        if self._own:
+            self._file.close()
+        self.link.close()

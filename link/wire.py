@@ -1,6 +1,7 @@
-"""A wire in memory: two ends, each of them a link. What is sent into one arrives at the other, at once and in order.
+"""A wire in memory: two ends, each of them a link. What is sent into one arrives at the other, in order.
 
-Impairments (loss, delay, reordering) are no business of the wire's: they are links that wrap one of its ends.
+It arrives at once, or after what a pipe in each direction makes of it: delay, rate, queue. Impairments (loss,
+reordering, corruption) are no business of the wire's: they are links that wrap one of its ends.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from .packet import Packet
+    from .pipe import Pipe
 
 
 class WireEnd:
     """One end of a `Wire`.
 
-    ``observer`` is called when a frame arrives here and none was waiting. It is called from within the other end's
-    ``send_packet``, so it should only take note, and the frames should then be received until there are none.
+    ``observer`` is called when a frame arrives here and none was waiting. Without pipes that is from within the other
+    end's ``send_packet``, so it should only take note, and the frames should then be received until there are none.
     """
 
     __slots__ = (
         "_capacity",
+        "_carry",
         "_closed",
         "_largest",
         "_peer",
@@ -52,22 +55,29 @@ class WireEnd:
         self._queue: deque[Packet] = deque()
         self._closed = False
 
+    def _join(self, peer: WireEnd, pipe: Pipe | None) -> None:
+        """Send to ``peer`` from now on, through ``pipe`` if there is one."""
+        self._peer = peer
+        self._carry: Callable[[Packet], None] = peer._arrive
+        if pipe is not None:
+            pipe.deliver = peer._arrive
+            self._carry = pipe.send
+
     def send_packet(self, packet: Packet) -> None:
         """Send a frame to the other end."""
-        self._peer._arrive(packet)
+        if packet.end > self._largest and not (packet.segment_size and self.offloads & (Offloads.TSO4 | Offloads.TSO6)):
+            self._peer.counters["too_big"] += 1
+            return
+        self._carry(arrival(packet))
 
     def _arrive(self, packet: Packet) -> None:
         queue = self._queue
         if self._closed:
             self.counters["link_down"] += 1
-        elif packet.end > self._largest and not (
-            packet.segment_size and self.offloads & (Offloads.TSO4 | Offloads.TSO6)
-        ):
-            self.counters["too_big"] += 1
         elif len(queue) >= self._capacity:
             self.counters["queue_full"] += 1
         else:
-            queue.append(arrival(packet))
+            queue.append(packet)
             if len(queue) == 1 and self.observer is not None:
                 self.observer()
 
@@ -97,7 +107,7 @@ class Wire:
     than that is dropped and counted as ``too_big``, unless the wire offers segmentation among its ``offloads``: then
     it is passed on uncut, and the receiver finds a packet with a ``segment_size``. In the same way an unfinished
     checksum stays PARTIAL. ``capacity`` is how many frames can wait at either end; more are dropped and counted as
-    ``queue_full``.
+    ``queue_full``. ``pipes`` carry the frames from the first end to the second, and back.
     """
 
     __slots__ = ("ends",)
@@ -110,6 +120,7 @@ class Wire:
         mtu: int = 1500,
         offloads: Offloads = Offloads.NONE,
         capacity: int = 1000,
+        pipes: tuple[Pipe, Pipe] | tuple[None, None] = (None, None),
     ) -> None:
         from .ethernet import HEADER_SIZE, local_address  # with construct, 50 ms: not for all who import the link floor
 
@@ -119,5 +130,6 @@ class Wire:
             second = WireEnd(second_address, mtu, HEADER_SIZE, offloads, capacity)
         else:
             first, second = (WireEnd(None, mtu, 0, offloads, capacity) for _ in range(2))
-        first._peer, second._peer = second, first
+        first._join(second, pipes[0])
+        second._join(first, pipes[1])
         self.ends = first, second

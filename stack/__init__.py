@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from .host import Host, HostSettings
+    from .network import Ended, Network
 
-__all__ = ["Host", "HostSettings"]
+__all__ = ["Ended", "Host", "HostSettings", "Network"]
 
-_HOMES: Final = {"Host": ".host", "HostSettings": ".host"}
+_HOMES: Final = {"Ended": ".network", "Host": ".host", "HostSettings": ".host", "Network": ".network"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,441 @@
+"""Simulated networks: hosts, routers, switches and wires in one process, on a clock that jumps.
+
+A whole story:
+
+    from netower.stack import Network
+    from netower.stack.simulation.frame import data, nth
+
+    with Network(seed=1, pcap="captures") as network:
+        client = network.host("client")
+        server = network.host("server")
+        network.router("r1")
+        network.switch("lan")
+        network.wire("client", "lan")                       # short, fast, without loss
+        network.wire("r1", "lan")
+        path = network.wire("r1", "server", delay="20ms", rate="10Mbit", loss="1%", queue=100)
+
+        path.drop(nth(3, data), sender="server")            # exactly the third data segment
+        network.during(5, 7, path, loss="30%")
+        network.at(8, network.partition, ["client"], ["server"])
+        network.at("10s", network.heal)
+        network.at(12, server.crash)
+        network.at(13, server.restart)
+
+        server.host.tcp ...                                 # or server.host.calls, or a gate upon them
+        assert network.run(until=60) is Ended.UNTIL
+
+Everything that happens is decided by the seed and by names: the randomness of each host, and of each kind of impairment
+in each direction of a wire, is its own, so what is added elsewhere changes nothing for it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from enum import Enum
+from functools import partial
+from ipaddress import IPv4Address
+from typing import TYPE_CHECKING, Any, Final, Unpack
+
+from ..link import Scheduler
+from ..link.ethernet import local_address
+from ..link.impairment import Drop
+from .simulation.addressing import AddressPlan, Subnet, read_address, read_network
+from .simulation.frame import between_groups
+from .simulation.node import Attachment, Node, SwitchNode, recorder
+from .simulation.routing import settle
+from .simulation.wire import SimulatedWire
+from .units import Quantity, seconds
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable, Iterable
+
+    from ..link.impairment import Impairment
+    from ..link.scheduler import Timer
+    from .host import HostSettings
+    from .simulation.conditions import Conditions
+    from .simulation.port import Port
+
+#: What a name may look like: it becomes that of a file, too.
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_LINKTYPE_ETHERNET: Final = 1
+#: Before all other impairments.
+_PARTITION: Final = 0
+
+
+class Ended(Enum):
+    """Why `Network.run` returned."""
+
+    UNTIL = "until"  #: the clock has reached the virtual time that was asked for
+    EVENTS = "events"  #: so many events have happened
+    WALL = "wall"  #: so much real time has passed
+    IDLE = "idle"  #: nothing can ever happen again
+    STOPPED = "stopped"  #: somebody called `Network.stop`
+
+
+class Network:
+    """A simulated network. ``seed`` decides all chance; with ``pcap``, a folder (made if need be), there is a capture
+    of each host (``client.pcap``: what it sent, before any loss, and what arrived) and of each wire
+    (``client-server.wire.pcap``: what arrived at either end). Captures are whole after `close`, which ``with`` does.
+
+    Names are made of letters, digits, ``_``, ``-`` and ``.``. All times are virtual, from 0 on, in seconds or as text
+    with a unit ("20ms", "2min"). Whatever makes no sense is a ValueError that names it.
+    """
+
+    def __init__(self, seed: object = 0, *, pcap: str | os.PathLike[str] | None = None) -> None:
+        self.seed = seed
+        self.scheduler = Scheduler()
+        self.nodes: dict[str, Node] = {}
+        self.switches: dict[str, SwitchNode] = {}
+        self.wires: dict[str, SimulatedWire] = {}
+        #: Events so far: instants at which something happened.
+        self.events = 0
+        self._plan = AddressPlan()
+        self._partition: list[tuple[Port, Impairment]] = []
+        self._unsettled = False
+        self._stopped = False
+        self._pcap = pcap
+        self._recorders: list[Any] = []
+        if pcap is not None:
+            os.makedirs(pcap, exist_ok=True)
+
+    def __repr__(self) -> str:
+        return f"<Network seed={self.seed!r} at {self.now:.6f} s, {len(self.nodes)} hosts, {len(self.wires)} wires>"
+
+    def __enter__(self) -> Network:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the captures."""
+        for each in self._recorders:
+            each.close()
+        for node in self.nodes.values():
+            node.recorder = None
+
+    # -- building
+
+    def host(self, name: str, address: str | None = None, *, settings: HostSettings | None = None) -> Node:
+        """A host. ``address`` ("10.0.0.1" or "10.0.0.1/24") is for its first wire; without, one is chosen."""
+        return self._node(name, address, settings, forwarding=False)
+
+    def router(self, name: str, *, settings: HostSettings | None = None) -> Node:
+        """A host that forwards packets between its wires. Give it addresses with the wires, if they matter."""
+        return self._node(name, None, settings, forwarding=True)
+
+    def switch(self, name: str, subnet: str | None = None) -> SwitchNode:
+        """A learning switch: what is wired to it shares one subnet, ``subnet`` ("10.1.0.0/16") if that is given."""
+        self._check_name(name)
+        network = None if subnet is None else read_network(subnet)
+        switch = SwitchNode(name, self.scheduler, Subnet(name))
+        if network is not None:
+            self._plan.number(switch.subnet, network)
+        self.switches[name] = switch
+        return switch
+
+    def wire(
+        self,
+        *ends: str | Node | SwitchNode,
+        name: str | None = None,
+        addresses: tuple[str | None, str | None] = (None, None),
+        mtu: int = 1500,
+        **conditions: Unpack[Conditions],
+    ) -> SimulatedWire:
+        """Join two nodes, each a host, a router or a switch; ``conditions`` as `Conditions` says.
+
+        Each condition may be a pair, one for what the first end sends and one for what the second sends. The wire is
+        named after its ends ("client-server") unless it gets a ``name``. ``addresses`` are those of the two ends.
+        """
+        if len(ends) != 2:
+            raise ValueError(f"a wire has two ends, not {len(ends)}: {', '.join(map(_name, ends))}; use a switch")
+        first, second = (self._find(end) for end in ends)
+        if first is second:
+            raise ValueError(f"both ends of a wire at {first.name}")
+        name = self._wire_name(name, f"{first.name}-{second.name}")
+        if mtu < 68:
+            raise ValueError(f"mtu: {mtu} is less than any IPv4 link must carry, 68 bytes")
+        wire = SimulatedWire(self.scheduler, self.seed, name, (first.name, second.name), mtu)
+        wire.check(conditions)
+        subnet = self._subnet(first, second, name)
+        places = [self._assign(end, subnet, wanted) for end, wanted in zip((first, second), addresses, strict=True)]
+        ports = wire.connect(_link_addresses(places))
+        wire.set(**conditions)
+        self.wires[name] = wire
+        record = self._recorder(f"{name}.wire.pcap")
+        for end, port, place in zip((first, second), ports, places, strict=True):
+            port.recorder = record
+            self._attach(end, wire, subnet, port, place)
+        self._unsettled = True
+        return wire
+
+    def route(self, node: str | Node, destination: str, via: str | Node) -> None:
+        """Add a route by hand, before those that the network finds: to "10.2.0.0/16" or "default", over a node that
+        is on a wire with this one, or an address. It outlives restarts."""
+        found = self._find(node)
+        if not isinstance(found, Node):
+            raise ValueError(f"{found.name} is a switch, and has no routes")
+        found.wanted_routes.append((destination, _name(via)))
+        self._unsettled = True
+
+    def reroute(self) -> None:
+        """Find all routes anew, around what is down: what a routing protocol does, when it has noticed.
+
+        Routes are found by themselves only after wires and routes are added, and on a restart.
+        """
+        self._unsettled = True
+        self._settle()
+
+    # -- looking around
+
+    def __getitem__(self, name: str) -> Node:
+        """The host or router of that name. Raises ValueError if there is none."""
+        node = self.nodes.get(name)
+        if node is None:
+            raise ValueError(f"no host or router is called {name!r}")
+        return node
+
+    def lookup(self, name: str, asker: str | None = None) -> list[str]:
+        """The addresses of a host, as a name server would tell: those on a subnet with ``asker`` first."""
+        node = self[name]
+        near = {attachment.subnet for attachment in self[asker].attachments} if asker is not None else set()
+        places = sorted(node.attachments, key=lambda attachment: attachment.subnet not in near)
+        return [str(place.address.ip) for place in places]
+
+    def name_of(self, address: str) -> str | None:
+        """The name of the host or router that has an address."""
+        return next((node.name for node in self.nodes.values() if address in node.addresses), None)
+
+    def counters(self) -> dict[str, Counter[str]]:
+        """What was counted on each host that is up, and on each wire."""
+        hosts = {node.name: node.host.internet.counters for node in self.nodes.values() if node.up}
+        return hosts | {name: wire.counters() for name, wire in self.wires.items()}
+
+    # -- faults
+
+    def partition(self, *groups: Iterable[str | Node]) -> None:
+        """Keep the nodes of each group from reaching those of the others; nodes in no group reach everyone.
+
+        IPv4 packets and ARP to nodes of other groups are lost as they are sent. Partitions add up, until `heal`.
+        """
+        members = [[self._member(each) for each in group] for group in groups]
+        for group in members:
+            others = [node for other in members if other is not group for node in other]
+            if set(group) & set(others):
+                raise ValueError(f"partition: {next(iter(set(group) & set(others))).name} is in two groups")
+            picks = between_groups(address for node in others for address in node.addresses)
+            for attachment in (attachment for node in group for attachment in node.attachments):
+                drop = Drop(attachment.port, picks)
+                attachment.port.add(_PARTITION, drop)
+                self._partition.append((attachment.port, drop))
+
+    def heal(self) -> None:
+        """End every partition."""
+        for port, drop in self._partition:
+            port.remove(drop)
+        self._partition = []
+
+    def at(self, when: Quantity, action: Callable[..., object], *args: Any, **kwargs: Any) -> Timer:
+        """Call ``action`` with the arguments when the clock reaches ``when``. Raises ValueError for a time that has
+        passed. The timer that is returned can be cancelled."""
+        due = seconds(when, "at")
+        if due < self.now:
+            raise ValueError(f"at: {when!r} has passed, it is {self.now:.6f} s")
+        return self.scheduler.call_at(due, partial(action, *args, **kwargs))
+
+    def during(
+        self,
+        start: Quantity,
+        end: Quantity,
+        wire: str | SimulatedWire,
+        sender: str | None = None,
+        **conditions: Unpack[Conditions],
+    ) -> None:
+        """Set conditions of a wire from ``start`` to ``end``, and then back to what they were at ``start``."""
+        found = self.wires.get(wire) if isinstance(wire, str) else wire
+        if found is None:
+            raise ValueError(f"no wire is called {wire!r}")
+        if seconds(end, "end") < seconds(start, "start"):
+            raise ValueError(f"during: {end!r} is before {start!r}")
+        found.check(conditions, sender)
+
+        def begin() -> None:
+            before = {each: found.conditions(each) for each in found.ends}
+            found.set(sender, **conditions)
+            self.at(end, restore, before)
+
+        def restore(before: dict[str, Any]) -> None:
+            for each in found.ends if sender is None else (sender,):
+                found.set(each, **{name: before[each][name] for name in conditions})
+
+        self.at(start, begin)
+
+    # -- time
+
+    @property
+    def now(self) -> float:
+        """The virtual time, in seconds."""
+        return self.scheduler.now
+
+    def next_event(self) -> float | None:
+        """When something happens next; None for never. Never in the past."""
+        self._settle()
+        self.scheduler.flush()
+        return self.scheduler.next_event()
+
+    def advance(self, when: float) -> None:
+        """Move the clock to ``when`` and let all happen that is due: one event.
+
+        An exception that a callback raises comes out of here, with the virtual time among its notes.
+        """
+        self.events += 1
+        scheduler = self.scheduler
+        try:
+            scheduler.advance(when)
+            scheduler.flush()
+        except Exception as error:
+            error.add_note(f"on the network with seed {self.seed!r}, at {self.now:.6f} s of virtual time")
+            raise
+
+    def run(self, until: Quantity | None = None, *, events: int | None = None, wall: Quantity | None = None) -> Ended:
+        """Let everything happen up to virtual time ``until``, for so many events, for so much real time: whichever
+        comes first, and say which it was. Without any bound, until nothing can ever happen again.
+
+        The clock is at ``until`` afterwards if nothing else ended the run: also after `Ended.IDLE`.
+        """
+        end = None if until is None else seconds(until, "until")
+        if end is not None and end < self.now:
+            raise ValueError(f"until: {until!r} has passed, it is {self.now:.6f} s")
+        last = None if events is None else self.events + events
+        deadline = None if wall is None else time.monotonic() + seconds(wall, "wall")
+        self._stopped = False
+        while True:
+            due = self.next_event()
+            if self._stopped:
+                return Ended.STOPPED
+            if due is None or (end is not None and due > end):
+                self.scheduler.advance(self.now if end is None else end)
+                return Ended.IDLE if due is None else Ended.UNTIL
+            if last is not None and self.events >= last:
+                return Ended.EVENTS
+            if deadline is not None and time.monotonic() >= deadline:
+                return Ended.WALL
+            self.advance(max(due, self.now))
+
+    def stop(self) -> None:
+        """End `run` after the current event."""
+        self._stopped = True
+
+    # -- inside
+
+    def _node(self, name: str, address: str | None, settings: HostSettings | None, *, forwarding: bool) -> Node:
+        self._check_name(name)
+        if address is not None:
+            self._plan.reserve(read_address(address).network)
+        node = Node(
+            name,
+            seed=self.seed,
+            scheduler=self.scheduler,
+            settle=self._settle,
+            settings=settings,
+            forwarding=forwarding,
+            address=address,
+            recorder=self._recorder(f"{name}.pcap"),
+        )
+        self.nodes[name] = node
+        return node
+
+    def _check_name(self, name: str) -> None:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be a name: letters, digits, '_', '-' and '.' can")
+        if name in self.nodes or name in self.switches:
+            raise ValueError(f"there is a {name!r} already")
+
+    def _wire_name(self, name: str | None, ends: str) -> str:
+        if name is None:
+            numbers = ("", *(f"-{number}" for number in range(2, len(self.wires) + 3)))
+            return next(ends + number for number in numbers if ends + number not in self.wires)
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be a name: letters, digits, '_', '-' and '.' can")
+        if name in self.wires:
+            raise ValueError(f"there is a wire {name!r} already")
+        return name
+
+    def _find(self, end: str | Node | SwitchNode) -> Node | SwitchNode:
+        name = _name(end)
+        found = self.nodes.get(name) or self.switches.get(name)
+        if found is None or not (isinstance(end, str) or end is found):
+            raise ValueError(f"no host, router or switch is called {name!r}")
+        return found
+
+    def _member(self, each: str | Node) -> Node:
+        return self[_name(each)]
+
+    def _subnet(self, first: Node | SwitchNode, second: Node | SwitchNode, name: str) -> Subnet:
+        """The subnet that a new wire is, or becomes part of."""
+        if isinstance(first, SwitchNode) and isinstance(second, SwitchNode):
+            return self._merge(first, second)
+        for end in (first, second):
+            if isinstance(end, SwitchNode):
+                return end.subnet
+        return Subnet(name)
+
+    def _merge(self, first: SwitchNode, second: SwitchNode) -> Subnet:
+        kept, gone = first.subnet, second.subnet
+        if kept is gone:
+            raise ValueError(f"another way from {first.name} to {second.name}: switches must not form a loop")
+        if kept.network is None:
+            kept, gone = gone, kept
+        if gone.network is not None:
+            raise ValueError(
+                f"{first.name} is {first.subnet.network}, {second.name} is {second.subnet.network}: "
+                "join switches before hosts, or with a router"
+            )
+        for switch in self.switches.values():
+            if switch.subnet is gone:
+                switch.subnet = kept
+        return kept
+
+    def _assign(self, end: Node | SwitchNode, subnet: Subnet, wanted: str | None) -> Any:
+        """The address of one end of a new wire; None for a switch."""
+        if isinstance(end, SwitchNode):
+            if wanted is not None:
+                raise ValueError(f"{end.name} is a switch, and has no address {wanted}")
+            return None
+        if wanted is None:
+            wanted, end.wanted_address = end.wanted_address, None
+        place = self._plan.assign(subnet, wanted, end.name)
+        subnet.members[place.ip] = end
+        return place
+
+    def _attach(self, end: Node | SwitchNode, wire: SimulatedWire, subnet: Subnet, port: Port, place: Any) -> None:
+        if isinstance(end, SwitchNode):
+            end.switch.attach(port)
+            return
+        attachment = Attachment(end, wire, subnet, port, place, f"eth{len(end.attachments)}")
+        subnet.attachments.append(attachment)
+        end.attach(attachment)
+
+    def _recorder(self, file: str) -> Any:
+        made = recorder(self._pcap, file, _LINKTYPE_ETHERNET, lambda: self.scheduler.now)
+        if made is not None:
+            self._recorders.append(made)
+        return made
+
+    def _settle(self) -> None:
+        if self._unsettled:
+            self._unsettled = False
+            settle(self.nodes.values(), self.nodes.get)
+
+
+def _name(end: str | Node | SwitchNode) -> str:
+    return end if isinstance(end, str) else end.name
+
+
+def _link_addresses(places: list[Any]) -> tuple[bytes, bytes]:
+    """Readable ones, from the IPv4 addresses; a switch's port has one that nobody ever sees."""
+    first, second = (local_address(int(IPv4Address(0) if place is None else place.ip)) for place in places)
+    return first, second

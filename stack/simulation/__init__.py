@@ -1,0 +1,1 @@
+"""The parts of a simulated network, which `netower.stack.network` puts together."""

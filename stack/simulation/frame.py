@@ -1,0 +1,192 @@
+"""Frames on a simulated wire as faults look at them, and predicates that pick some.
+
+wire.drop(nth(3, data), sender="client")        # the third data segment that the client sends
+wire.delay(syn_ack, "2s")                       # every SYN-ACK
+wire.drop(during(5, 7, tcp))                    # all TCP from second 5 to second 7
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...link.checksum import ones_complement_sum
+from ...link.ethernet import HEADER_SIZE as ETHERNET_SIZE
+from ...net.address import parse, text
+from ...net.checksum import pseudo_header_sum
+from ...net.ipv4_header import FRAGMENT_MASK, IPV4
+from ...transport.tcp import header as tcp_header
+from ...transport.tcp.header import HEADER, TCP, flag_names
+from ...transport.udp import UDP
+from ..units import Quantity, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from ...link.packet import Packet
+
+_ICMP = 1
+_IPV4 = b"\x08\x00"
+_ARP = b"\x08\x06"
+_UDP_HEADER_SIZE = 8
+#: Where TCP and UDP have their checksums, from their headers on.
+_CHECKSUM_AT = {TCP: tcp_header.CHECKSUM_OFFSET, UDP: 6}
+
+
+class Frame:
+    """A frame that is being sent at ``time``: its headers, as far as it has them.
+
+    ``protocol`` is "arp", "icmp", "tcp", "udp", or "other" (fragments but for the first included); ``source`` and
+    ``destination`` are addresses as text, ``flags`` of TCP as "SYN,ACK", ``payload`` what the transport carries. What a
+    frame does not have is 0 or empty.
+    """
+
+    __slots__ = ("ack", "data", "destination", "destination_port", "flags", "payload", "protocol", "seq", "source",
+                 "source_port", "time", "window")  # fmt: skip
+
+    def __init__(self, packet: Packet, time: float) -> None:
+        buffers = packet.buffers
+        self.data = data = bytes(buffers[0]) if len(buffers) == 1 else b"".join(buffers)
+        self.time = time
+        self.protocol = "arp" if data[12:14] == _ARP else "other"
+        self.source = self.destination = self.flags = ""
+        self.source_port = self.destination_port = self.seq = self.ack = self.window = 0
+        self.payload = b""
+        if data[12:14] == _IPV4 and len(data) >= ETHERNET_SIZE + IPV4.size:
+            self._read_ipv4(data)
+
+    def _read_ipv4(self, data: bytes) -> None:
+        first, _, length, _, fragment, _, protocol, _, source, destination = IPV4.unpack_from(data, ETHERNET_SIZE)
+        self.source, self.destination = text(source), text(destination)
+        start = ETHERNET_SIZE + (first & 15) * 4
+        body = data[start : ETHERNET_SIZE + length]
+        if fragment & FRAGMENT_MASK & 0x1FFF:
+            return
+        if protocol == TCP and len(body) >= HEADER.size:
+            self._read_tcp(body)
+        elif protocol == UDP and len(body) >= _UDP_HEADER_SIZE:
+            self.protocol = "udp"
+            self.source_port, self.destination_port = int.from_bytes(body[:2]), int.from_bytes(body[2:4])
+            self.payload = body[_UDP_HEADER_SIZE:]
+        elif protocol == _ICMP:
+            self.protocol = "icmp"
+            self.payload = body
+
+    def _read_tcp(self, body: bytes) -> None:
+        self.protocol = "tcp"
+        self.source_port, self.destination_port, self.seq, self.ack, flags, self.window, *_ = HEADER.unpack_from(body)
+        self.flags = flag_names(flags)
+        self.payload = body[flags >> 12 << 2 :]
+
+    def __repr__(self) -> str:
+        ends = f"{self.source}:{self.source_port} > {self.destination}:{self.destination_port}"
+        return f"<{self.protocol} {ends} {self.flags} {len(self.payload)} bytes at {self.time:.6f} s>"
+
+
+def repaired(frame: bytearray) -> bytearray:
+    """The frame with IPv4's length and checksum, and TCP's or UDP's checksum, set to what they must be."""
+    if frame[12:14] != _IPV4 or len(frame) < ETHERNET_SIZE + IPV4.size:
+        return frame
+    network = ETHERNET_SIZE
+    start = network + (frame[network] & 15) * 4
+    frame[network + 2 : network + 4] = (len(frame) - network).to_bytes(2)
+    frame[network + 10 : network + 12] = bytes(2)
+    frame[network + 10 : network + 12] = (ones_complement_sum(frame[network:start]) ^ 0xFFFF).to_bytes(2)
+    protocol = frame[network + 9]
+    if protocol in _CHECKSUM_AT:
+        if protocol == UDP:
+            frame[start + 4 : start + 6] = (len(frame) - start).to_bytes(2)
+        position = start + _CHECKSUM_AT[protocol]
+        frame[position : position + 2] = bytes(2)
+        addresses = bytes(frame[network + 12 : network + 16]), bytes(frame[network + 16 : network + 20])
+        pseudo = pseudo_header_sum(*addresses, protocol, len(frame) - start)
+        value = ones_complement_sum(frame[start:], pseudo) ^ 0xFFFF
+        frame[position : position + 2] = (value or 0xFFFF).to_bytes(2)
+    return frame
+
+
+def between_groups(addresses: Iterable[str]) -> Callable[[Packet], bool]:
+    """Picks IPv4 packets to one of ``addresses``, and ARP that asks for one or answers it."""
+    away = {parse(address) for address in addresses}
+
+    def picks(packet: Packet) -> bool:
+        buffers = packet.buffers
+        frame = bytes(buffers[0]) if len(buffers) == 1 else b"".join(buffers)
+        kind = frame[12:14]
+        return (kind == _IPV4 and frame[30:34] in away) or (kind == _ARP and frame[38:42] in away)
+
+    return picks
+
+
+# -- predicates
+
+
+def every(frame: Frame) -> bool:
+    """Every frame."""
+    return True
+
+
+def arp(frame: Frame) -> bool:
+    """ARP."""
+    return frame.protocol == "arp"
+
+
+def tcp(frame: Frame) -> bool:
+    """TCP segments."""
+    return frame.protocol == "tcp"
+
+
+def udp(frame: Frame) -> bool:
+    """UDP datagrams."""
+    return frame.protocol == "udp"
+
+
+def data(frame: Frame) -> bool:
+    """TCP segments that carry data."""
+    return frame.protocol == "tcp" and bool(frame.payload)
+
+
+def pure_ack(frame: Frame) -> bool:
+    """TCP segments that only acknowledge."""
+    return frame.flags == "ACK" and not frame.payload
+
+
+def syn(frame: Frame) -> bool:
+    """The first segment of a handshake."""
+    return frame.flags == "SYN"
+
+
+def syn_ack(frame: Frame) -> bool:
+    """The second segment of a handshake."""
+    return frame.flags == "SYN,ACK"
+
+
+def fin(frame: Frame) -> bool:
+    """TCP segments with FIN."""
+    return "FIN" in frame.flags
+
+
+def rst(frame: Frame) -> bool:
+    """TCP segments with RST."""
+    return "RST" in frame.flags
+
+
+def nth(number: int, picks: Callable[[Frame], bool] = every) -> Callable[[Frame], bool]:
+    """Of the frames that ``picks`` picks only the ``number``-th, counted from 1 and from now on."""
+    if number < 1:
+        raise ValueError(f"nth: {number} is not a number from 1 up")
+    passed = 0
+
+    def picks_nth(frame: Frame) -> bool:
+        nonlocal passed
+        if not picks(frame):
+            return False
+        passed += 1
+        return passed == number
+
+    return picks_nth
+
+
+def during(start: Quantity, end: Quantity, picks: Callable[[Frame], bool] = every) -> Callable[[Frame], bool]:
+    """Of the frames that ``picks`` picks those sent from second ``start`` to before second ``end``."""
+    first, last = seconds(start, "start"), seconds(end, "end")
+    return lambda frame: first <= frame.time < last and picks(frame)
