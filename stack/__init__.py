@@ -5,8 +5,9 @@ The names are loaded when they are asked for: a program that imports `netower.st
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
+
+from ..link.lazy import loader
 
 if TYPE_CHECKING:
     from .host import Host, HostSettings
@@ -14,10 +15,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Ended", "Host", "HostSettings", "Network"]
 
-_HOMES: Final = {"Ended": ".network", "Host": ".host", "HostSettings": ".host", "Network": ".network"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name], __name__), name)
+__getattr__ = loader(__name__, {"Ended": ".network", "Host": ".host", "HostSettings": ".host", "Network": ".network"})
