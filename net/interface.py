@@ -8,6 +8,7 @@ from ..link.ethernet import BROADCAST, ETHERNET, HEADER_SIZE
 from ..link.link import Offloads
 from ..link.packet import PARTIAL
 from . import offload
+from .address import text
 from .neighbor import Neighbor, NeighborCache
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ class InterfaceAddress(NamedTuple):
     broadcast: Address | None
 
     def __str__(self) -> str:
-        from .address import text
-
         return f"{text(self.address)}/{self.prefix.length}"
 
 
@@ -40,11 +39,11 @@ class Interface:
     """
 
     __slots__ = (
-        "_direct",
         "_handlers",
         "_lacks",
         "_transmit",
         "addresses",
+        "direct",
         "groups",
         "header_size",
         "internet",
@@ -80,9 +79,10 @@ class Interface:
         self._handlers = internet.handlers
         self._lacks = ~self.offloads & (Offloads.CHECKSUM | Offloads.TSO4 | Offloads.TSO6)
         self._transmit: Callable[[Packet], None] = link.send_packet
-        self._direct = Neighbor(self.neighbors, b"")
+        #: The neighbor of all packets on a link without addresses; on others, one that is never known.
+        self.direct = Neighbor(self.neighbors, b"")
         if link.address is None:
-            self._direct.fix(b"")
+            self.direct.fix(b"")
 
     def __repr__(self) -> str:
         return f"<Interface {self.name} {', '.join(map(str, self.addresses))}>"
@@ -118,7 +118,7 @@ class Interface:
     def neighbor(self, next_hop: Address) -> Neighbor:
         """The neighbor to hand packets for ``next_hop`` to; one and the same for all on a link without addresses."""
         if self.link_address is None:
-            return self._direct
+            return self.direct
         group = self.internet.families[len(next_hop)].group_address(self, next_hop)
         if group is None:
             return self.neighbors.find(next_hop)

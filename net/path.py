@@ -48,7 +48,7 @@ class Path:
         #: What the link does for packets handed down.
         self.offloads: Offloads = interface.offloads
         self.valid = True
-        self._neighbor: Neighbor = interface.neighbor(next_hop)
+        self._neighbor: Neighbor = interface.direct  # the first packet finds the right one
 
     def send(
         self,

@@ -200,3 +200,14 @@ def test_the_memory_of_paths_is_bounded(network) -> None:
     for path in more:
         assert host.lower_mtu(path.destination, 900) == 900
     assert host.path(paths[-1].destination).mtu == 1500
+
+
+def test_a_path_alone_asks_for_no_neighbor(network) -> None:
+    host = network.host()
+    sent = network.attach(host, Wire().ends[0], "10.0.0.1/24").sent
+    sent.clear()
+    path = host.path(parse("10.0.0.2"))
+    path.confirm()
+    assert (sent, len(host.interfaces[0].neighbors)) == ([], 0)
+    path.send(Packet([b"now"]), 99)
+    assert (len(sent), len(host.interfaces[0].neighbors)) == (1, 1)
