@@ -132,9 +132,14 @@ def _watched(measures: list[Measure], progress: bool) -> Iterator[Measure]:
         yield from measures
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(measures, "Measuring", console=Console(stderr=True), transient=True)
+    # No refreshing by itself: a thread that draws would disturb what is measured.
+    with Progress(console=Console(stderr=True), transient=True, auto_refresh=False) as bar:
+        task = bar.add_task("Measuring", total=len(measures))
+        for number, measure in enumerate(measures):
+            bar.update(task, completed=number, description=f"Measuring {measure.name}", refresh=True)
+            yield measure
 
 
 def _print(report: dict[str, Any]) -> None:

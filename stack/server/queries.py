@@ -40,7 +40,10 @@ def ping(server: StackServer, reply: Callable[[Any], None], address: str, timeou
         else:
             reply({"error": os.strerror(outcome.errno)})
 
-    server.host.internet.icmp.pings.ping(parse(address), told, size=size, timeout=timeout)
+    try:
+        server.host.internet.icmp.pings.ping(parse(address), told, size=size, timeout=timeout)
+    except OSError as error:  # no route, for one
+        reply({"error": os.strerror(error.errno or 0)})
 
 
 def interfaces(server: StackServer) -> list[dict[str, Any]]:

@@ -169,6 +169,26 @@ def test_ss_shows_listeners_and_connections(path: str) -> None:
         assert table(path, "ss", "-lu") == []
 
 
+def test_ss_counts_the_connections_that_wait_to_be_accepted(path: str) -> None:
+    code = "import socket; s = socket.create_server(('', 7002), backlog=5); print('ready', flush=True); input()"
+    with (
+        program(path, sys.executable, "-c", code, sign="ready"),
+        socket.create_connection((HERE, 7002), timeout=10),
+        socket.create_connection((HERE, 7002), timeout=10),
+    ):
+        rows = eventually(lambda: [row for row in table(path, "ss", "-l") if row["recv_q"] == 2])
+        assert [(row["state"], row["send_q"]) for row in rows] == [("LISTEN", 5)]
+
+
+def test_ss_shows_datagrams_that_wait(path: str) -> None:
+    code = "import socket; s = socket.socket(2, 2); s.bind(('', 7003)); print('ready', flush=True); input()"
+    with program(path, sys.executable, "-c", code, sign="ready"):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"x" * 100, (HERE, 7003))
+        (row,) = eventually(lambda: [row for row in table(path, "ss", "-lu") if row["recv_q"]])
+        assert (row["protocol"], row["state"], row["local"]) == ("udp", "UNCONN", "0.0.0.0:7003")
+
+
 def test_ss_shows_time_wait_on_request(path: str) -> None:
     with socket.create_server((THERE, 7001)) as server:
         code = (
@@ -194,6 +214,10 @@ def test_ping_of_nobody_fails(path: str) -> None:
     assert "1 packets transmitted, 0 received, 100% packet loss" in ask(
         path, "ping", "-c", "1", "-W", "0.2", "10.77.0.99", status=1
     )
+
+
+def test_ping_without_a_route_says_so(path: str) -> None:
+    assert "icmp_seq=1 Network is unreachable" in ask(path, "ping", "-c", "1", "192.0.2.1", status=1)
 
 
 @pytest.mark.skipif(not shutil.which("ping"), reason="ping is not installed")
