@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket as kernel
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
@@ -170,6 +171,8 @@ class Datagrams(socket):
 
     def _raise_waiting_error(self) -> None:
         """A refusal that came back is told by whichever call is next, a send too."""
+        if self.gettimeout() and not self._ready(select.POLLIN):
+            return  # a socket with a time-out would wait for it, whatever the flags
         try:
             data = _recv(self, _HEADER_SIZE, kernel.MSG_PEEK | kernel.MSG_DONTWAIT)
         except OSError:

@@ -278,39 +278,82 @@ class socket(kernel.socket):
 
     # data: the kernel's own calls, but for the errno of a connection that died
 
-    def _cause(self, failure: OSError) -> OSError:
-        """What an AF_UNIX descriptor can only call a reset, the stack knows better (ETIMEDOUT, EHOSTUNREACH ...)."""
+    def _cause(self, failure: OSError) -> OSError | None:
+        """What an AF_UNIX descriptor can only call a reset, the stack knows better (ETIMEDOUT, EHOSTUNREACH ...).
+        None when it was told before: an error is told once, and then the connection is just at its end."""
         if not self._kind:
             return failure
         try:
             cause = self.getsockopt(kernel.SOL_SOCKET, kernel.SO_ERROR)
         except OSError:
             return failure
-        return error(cause) if cause else failure
+        return error(cause) if cause else None
+
+    def _end(self, failure: ConnectionResetError) -> None:
+        """The connection was found reset: raises why, or returns if that was told before."""
+        cause = self._cause(failure)
+        if cause is not None:
+            raise cause from None
 
     def recv(self, *arguments: Any) -> bytes:
         try:
             return _recv(self, *arguments)
         except ConnectionResetError as failure:
-            raise self._cause(failure) from None
+            self._end(failure)
+            return b""
 
     def recv_into(self, *arguments: Any, **named: Any) -> int:
         try:
             return _recv_into(self, *arguments, **named)
         except ConnectionResetError as failure:
-            raise self._cause(failure) from None
+            self._end(failure)
+            return 0
+
+    def recvfrom(self, *arguments: Any) -> tuple[bytes, Any]:
+        try:
+            return super().recvfrom(*arguments)
+        except ConnectionResetError as failure:
+            self._end(failure)
+            return b"", None
+
+    def recvfrom_into(self, *arguments: Any, **named: Any) -> tuple[int, Any]:
+        try:
+            return super().recvfrom_into(*arguments, **named)
+        except ConnectionResetError as failure:
+            self._end(failure)
+            return 0, None
+
+    def recvmsg(self, *arguments: Any) -> tuple[bytes, list[Any], int, Any]:
+        try:
+            return super().recvmsg(*arguments)
+        except ConnectionResetError as failure:
+            self._end(failure)
+            return b"", [], 0, None
+
+    def recvmsg_into(self, *arguments: Any) -> tuple[int, list[Any], int, Any]:
+        try:
+            return super().recvmsg_into(*arguments)
+        except ConnectionResetError as failure:
+            self._end(failure)
+            return 0, [], 0, None
 
     def send(self, *arguments: Any) -> int:
         try:
             return _send(self, *arguments)
         except ConnectionError as failure:
-            raise self._cause(failure) from None
+            raise self._cause(failure) or failure from None
 
     def sendall(self, *arguments: Any) -> None:
         try:
             return _sendall(self, *arguments)
         except ConnectionError as failure:
-            raise self._cause(failure) from None
+            raise self._cause(failure) or failure from None
+
+    def sendmsg(self, *arguments: Any) -> int:
+        try:
+            return super().sendmsg(*arguments)
+        except ConnectionError as failure:
+            raise self._cause(failure) or failure from None
 
     def shutdown(self, how: int) -> None:
         if self._unconnected and not self._listening:
@@ -332,12 +375,12 @@ class socket(kernel.socket):
         if outcome:
             self._end_connecting()
             self._hide_unconnected(True)
-        elif self._writable():
+        elif self._ready(select.POLLOUT):
             self._end_connecting()
 
-    def _writable(self) -> bool:
+    def _ready(self, events: int) -> bool:
         poll = select.poll()
-        poll.register(self.fileno(), select.POLLOUT)
+        poll.register(self.fileno(), events)
         return bool(poll.poll(0))
 
     def setsockopt(self, level: int, option: int, value: Any, length: int | None = None) -> None:

@@ -167,7 +167,8 @@ class ControlConnection:
         if operation == Operation.GETSOCKOPT:
             level, option, _ = OPTION_ARGUMENT.unpack(argument)
             if (level, option) == (kernel.SOL_SOCKET, kernel.SO_ERROR):
-                return causes[inode].to_bytes(4, sys.byteorder)
+                cause, causes[inode] = causes[inode], 0  # an error is told once
+                return cause.to_bytes(4, sys.byteorder)
         raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
 
     def _query(self, serial: int, question: bytes) -> None:

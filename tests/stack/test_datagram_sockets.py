@@ -153,3 +153,15 @@ def test_a_reader_that_sleeps_loses_datagrams_and_nothing_else(two: Any) -> None
     b.settimeout(5)
     a.sendto(b"fresh", b.getsockname())
     assert b.recv(100) == b"fresh"
+
+
+def test_a_timeout_does_not_delay_what_is_sent(sockets: Any) -> None:
+    with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        with sockets.socket(sockets.AF_INET, sockets.SOCK_DGRAM) as client:
+            client.connect(server.getsockname())
+            client.settimeout(30)
+            start = time.monotonic()
+            client.send(b"at once")
+            assert time.monotonic() - start < 15
+            assert server.recv(100) == b"at once"
