@@ -195,7 +195,8 @@ def test_ss_shows_time_wait_on_request(path: str) -> None:
             f"import socket; socket.create_connection(('{THERE}', 7001)).close(); print('closed', flush=True); input()"
         )
         with program(path, sys.executable, "-c", code, sign="closed"):
-            server.accept()[0].close()
+            with server.accept()[0] as accepted:
+                assert accepted.recv(1) == b""  # the stack's side has closed first: it is the one to wait
             (resting,) = eventually(lambda: table(path, "ss", "-at"))
             assert resting["state"] == "TIME-WAIT"
             assert resting["timer"].startswith("timewait,")
