@@ -542,14 +542,15 @@ def test_a_path_that_is_no_longer_valid_is_asked_for_again() -> None:
     assert peer.seen()
 
 
-def test_timers_can_be_seen() -> None:
-    peer = Peer()
+def test_a_closed_connection_does_not_probe_for_ever() -> None:
+    peer = Peer(window=0)
     connection = peer.connect()
-    assert list(connection.timers()) == []
-    connection.write(b"x")
-    peer.scheduler.flush()
-    ((name, remaining),) = connection.timers()
-    assert name == "retransmit"
-    assert 0 < remaining <= 1.0
-    assert connection.unsent == 0
-    assert {type(socket).__name__ for socket in peer.tcp.sockets()} == {"Connection"}
+    connection.write(b"data")
+    connection.close()
+    for _ in range(60):
+        peer.advance(10)
+        for segment in peer.seen():
+            if not segment.flags & RST:
+                peer.send(ACK, ack=segment.seq, window=0)
+                peer.ack = segment.seq
+    assert connection.state is State.CLOSED

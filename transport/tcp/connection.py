@@ -15,7 +15,7 @@ from .sequence import MASK
 from .state import OPENING, SENDING, Event, State, follow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from ...link.packet import Buffer
     from ...link.scheduler import Timer
@@ -387,19 +387,6 @@ class Connection:
     def unacknowledged(self) -> int:
         """Bytes that were written and not acknowledged yet: the send queue."""
         return self.buffer.end - self.buffer.start
-
-    def timers(self) -> Iterator[tuple[str, float]]:
-        """The timers that run: name, and seconds until it fires."""
-        now = self.tcp.scheduler.now
-        for name, deadline in (
-            ("retransmit", self.retransmit_at),
-            ("persist", self.persist_at),
-            ("delayed-ack", self.acknowledge_at),
-            ("keepalive", self.keepalive_at),
-            ("fin-wait-2", self.give_up_at),
-        ):
-            if deadline < inf:
-                yield name, max(deadline - now, 0.0)
 
 
 _SILENT = frozenset({State.CLOSED, State.TIME_WAIT})

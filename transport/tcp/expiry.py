@@ -50,7 +50,8 @@ def _probe_window(c: Connection) -> None:
         return
     settings = c.tcp.settings
     limit = settings.orphan_retries if c.orphan else settings.retries
-    if c.persist_probes >= limit or recovery.patience_is_over(c):
+    tries = c.persist_backoff if c.orphan else c.persist_probes  # nobody is left who would wait forever
+    if tries >= limit or recovery.patience_is_over(c):
         c.reset(c.soft_error or errno.ETIMEDOUT)
         return
     c.persist_probes += 1
