@@ -106,4 +106,8 @@ class Engine:
                 self.unregister(descriptor)
 
     def _receive(self, interface: Interface, _events: int) -> None:
-        self.host.receive(interface)
+        try:
+            self.host.receive(interface)
+        except OSError as error:  # ENETDOWN: the link is gone for good
+            log.warning("%s: %s", interface.name, error.strerror)
+            self.host.detach(interface)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..engine import Engine
 from .connection import ControlConnection
 from .gate import IN
+from .listener import RETRY
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -88,7 +89,11 @@ class StackServer:
     def _welcome(self, _: int) -> None:
         try:
             connection, _ = self._listener.accept()
-        except OSError:
+        except BlockingIOError:
+            return
+        except OSError:  # out of descriptors: look again when some may have come free
+            self.engine.modify(self._listener.fileno(), 0)
+            self.host.scheduler.call_later(RETRY, lambda: self.engine.modify(self._listener.fileno(), IN))
             return
         ControlConnection(self, connection)
 
