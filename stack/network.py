@@ -24,19 +24,22 @@ A whole story:
         server.host.tcp ...                                 # or server.host.calls, or a gate upon them
         assert network.run(until=60) is Ended.UNTIL
 
+Programs written for asyncio run on its hosts unchanged, with `start` and `run`: see `netower.stack.aio.simulated`.
+
 Everything that happens is decided by the seed and by names: the randomness of each host, and of each kind of impairment
 in each direction of a wire, is its own, so what is added elsewhere changes nothing for it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import time
 from enum import Enum
 from functools import partial
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, Unpack, overload
 
 from ..link import Scheduler
 from ..link.ethernet import local_address
@@ -50,13 +53,17 @@ from .units import Quantity, seconds
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
     from ..link.impairment import Impairment
     from ..link.scheduler import Timer
+    from .aio.simulated import SimulatedLoop
     from .host import HostSettings
     from .simulation.conditions import Conditions
     from .simulation.port import Port
+
+T = TypeVar("T")
+Program: TypeAlias = "Coroutine[Any, Any, Any] | Callable[[], Coroutine[Any, Any, Any]]"
 
 #: What a name may look like: it becomes that of a file, too.
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -95,7 +102,9 @@ class Network:
         self._plan = AddressPlan()
         self._partition: list[tuple[Port, Impairment]] = []
         self._unsettled = False
-        self._stopped = False
+        #: Whether `stop` was called.
+        self.stopped = False
+        self._loop: SimulatedLoop | None = None
         self._pcap = pcap
         self._recorders: list[Any] = []
         if pcap is not None:
@@ -111,7 +120,9 @@ class Network:
         self.close()
 
     def close(self) -> None:
-        """Close the captures."""
+        """Cancel the programs that run, let them end, and close the captures."""
+        if self._loop is not None:
+            self._loop.part()
         for each in self._recorders:
             each.close()
         for node in self.nodes.values():
@@ -300,21 +311,77 @@ class Network:
             error.add_note(f"on the network with seed {self.seed!r}, at {self.now:.6f} s of virtual time")
             raise
 
-    def run(self, until: Quantity | None = None, *, events: int | None = None, wall: Quantity | None = None) -> Ended:
+    @property
+    def loop(self) -> SimulatedLoop:
+        """The asyncio event loop of the programs on this network."""
+        from .aio.simulated import SimulatedLoop
+
+        if self._loop is None:
+            self._loop = SimulatedLoop(self)
+        return self._loop
+
+    def start(self, node: str | Node, program: Program) -> asyncio.Task[Any]:
+        """Have an asyncio program run on a node: a coroutine, or a coroutine function without arguments, which is
+        called again after each restart. It begins when the network runs next, goes on whenever that runs, is cancelled
+        when the node crashes, and an exception that it raises ends the run.
+        """
+        return self.loop.start(node, program)
+
+    @overload
+    def run(
+        self, until: Quantity | None = None, *, events: int | None = None, wall: Quantity | None = None
+    ) -> Ended: ...
+
+    @overload
+    def run(
+        self,
+        main: Coroutine[Any, Any, T],
+        /,
+        *,
+        on: str | Node,
+        until: Quantity | None = None,
+        events: int | None = None,
+        wall: Quantity | None = None,
+    ) -> T: ...
+
+    def run(
+        self,
+        *main: Any,
+        on: str | Node | None = None,
+        until: Quantity | None = None,
+        events: int | None = None,
+        wall: Quantity | None = None,
+    ) -> Any:
         """Let everything happen up to virtual time ``until``, for so many events, for so much real time: whichever
         comes first, and say which it was. Without any bound, until nothing can ever happen again.
 
         The clock is at ``until`` afterwards if nothing else ended the run: also after `Ended.IDLE`.
+
+        With a coroutine, run it on the node ``on`` until it returns, and return what it returns. An exception that it
+        raises comes out with host and virtual time among its notes; a bound that is reached before is a BoundError;
+        and if it waits when nothing can ever happen again, there is a DeadlockError.
         """
+        if main and not asyncio.iscoroutine(main[0]):
+            until, main = main[0], main[1:]
         end = None if until is None else seconds(until, "until")
         if end is not None and end < self.now:
             raise ValueError(f"until: {until!r} has passed, it is {self.now:.6f} s")
+        self.stopped = False
+        if main:
+            if on is None:
+                raise ValueError("run: on which host? (on=...)")
+            return self.loop.run_main(main[0], on, end, events, wall)
+        if self._loop is not None:
+            return self._loop.run_bounded(end, events, wall)
+        return self._run(end, events, wall)
+
+    def _run(self, end: float | None, events: int | None, wall: Quantity | None) -> Ended:
+        """Without programs: event after event."""
         last = None if events is None else self.events + events
         deadline = None if wall is None else time.monotonic() + seconds(wall, "wall")
-        self._stopped = False
         while True:
             due = self.next_event()
-            if self._stopped:
+            if self.stopped:
                 return Ended.STOPPED
             if due is None or (end is not None and due > end):
                 self.scheduler.advance(self.now if end is None else end)
@@ -327,7 +394,7 @@ class Network:
 
     def stop(self) -> None:
         """End `run` after the current event."""
-        self._stopped = True
+        self.stopped = True
 
     # -- inside
 

@@ -43,6 +43,7 @@ class DatagramTransport(asyncio.DatagramTransport):
             "peername": socket_address(*self._remote) if self._remote else None,
             "socket": outer,
         }
+        owner.transports[self] = None
 
     def start(self) -> None:
         """Tell the protocol, and begin to hand it what arrives."""
@@ -128,4 +129,5 @@ class DatagramTransport(asyncio.DatagramTransport):
 
     def _finish(self, exception: BaseException | None) -> None:
         protocol, self._protocol = self._protocol, None
+        self._owner.transports.pop(self, None)
         protocol.connection_lost(exception)

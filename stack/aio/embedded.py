@@ -75,7 +75,8 @@ class EmbeddedHost(AsyncHost):
         settings: HostSettings | None = None,
         grace: float = 2.0,
     ) -> None:
-        super().__init__(host or Host(settings=settings), asyncio.get_running_loop(), names_lookup(names or {}))
+        super().__init__(asyncio.get_running_loop(), names_lookup(names or {}))
+        self._host = host or Host(settings=settings)
         self._grace = grace
         self._context = contextvars.copy_context()
         self._turn_due: asyncio.Handle | None = None
@@ -98,6 +99,11 @@ class EmbeddedHost(AsyncHost):
         self, kind: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    @property
+    def host(self) -> Host:
+        """The host itself: its floors, settings, counters, calls."""
+        return self._host
 
     @property
     def routes(self) -> RoutingTable:
@@ -193,6 +199,8 @@ class EmbeddedHost(AsyncHost):
         deadline = self.loop.time() + self._grace
         while self._undelivered() and self.loop.time() < deadline:
             await asyncio.sleep(0.005)
+        self.abandon()
+        await asyncio.sleep(0)  # and those that were not, too
         for socket in list(self.host.calls.sockets):
             socket.linger = 0
             socket.close()

@@ -29,14 +29,20 @@ _LIMIT: Final = 64 << 10
 
 
 class AsyncHost(ABC):
-    """``host`` as programs on ``loop`` use it. The methods are those of an event loop, and of asyncio's streams."""
+    """A host as programs on ``loop`` use it. The methods are those of an event loop, and of asyncio's streams."""
 
-    def __init__(self, host: Host, loop: asyncio.AbstractEventLoop, lookup: Lookup) -> None:
-        self.host = host
+    def __init__(self, loop: asyncio.AbstractEventLoop, lookup: Lookup) -> None:
         self.loop = loop
         self.names = Names(lookup)
         #: The servers that are open.
-        self.servers: set[Server] = set()
+        self.servers: dict[Server, None] = {}
+        #: The transports that are open.
+        self.transports: dict[asyncio.BaseTransport, None] = {}
+
+    @property
+    @abstractmethod
+    def host(self) -> Host:
+        """The host itself."""
 
     @abstractmethod
     def poke(self) -> None:
@@ -48,6 +54,13 @@ class AsyncHost(ABC):
             errno.EDEADLK,
             "a blocking call on a socket of a host that this event loop runs would wait for ever: use loop.sock_*",
         )
+
+    def abandon(self) -> None:
+        """Close all that programs have left open, at once."""
+        for server in list(self.servers):
+            server.close()
+        for transport in list(self.transports):
+            transport.abort()  # type: ignore[attr-defined]
 
     def socket(self, family: int = kernel.AF_INET, type: int = kernel.SOCK_STREAM, proto: int = 0) -> HostSocket:
         """A new socket of this host, as ``socket.socket``. Raises OSError EAFNOSUPPORT, EPROTONOSUPPORT, ENFILE …"""

@@ -40,7 +40,7 @@ class Server(asyncio.AbstractServer):
         self._transports: set[StreamTransport] = set()
         self._forever: asyncio.Future[None] | None = None
         self._waiters: list[asyncio.Future[None]] = []
-        owner.servers.add(self)
+        owner.servers[self] = None
 
     def __repr__(self) -> str:
         return f"<Server {[listener.getsockname() for listener in self.sockets]}>"
@@ -98,7 +98,7 @@ class Server(asyncio.AbstractServer):
         if self._closed:
             return
         self._closed, self._serving = True, False
-        self._owner.servers.discard(self)
+        self._owner.servers.pop(self, None)
         for listener in self._listeners:
             listener.close()
         if self._forever is not None and not self._forever.done():

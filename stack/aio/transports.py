@@ -84,6 +84,7 @@ class StreamTransport(asyncio.Transport):
         }
         self.set_protocol(protocol)
         socket.observer = self._changed
+        owner.transports[self] = None
         if server is not None:
             server.attach(self)
 
@@ -296,6 +297,7 @@ class StreamTransport(asyncio.Transport):
             self._socket.close()
             self._poke()
             self._protocol = None
+            self._owner.transports.pop(self, None)
             if self._server is not None:
                 self._server.detach(self)
                 self._server = None
