@@ -116,7 +116,7 @@ def start_private() -> str:
 
     environment = dict(os.environ)
     if python := environment.pop("NETOWER_PYTHON", None):  # we run under `netower run`, perhaps in another Python
-        environment.pop("PYTHONPATH", None)
+        environment["PYTHONPATH"] = environment["PYTHONPATH"].partition(os.pathsep)[2]
     path = os.path.join(tempfile.mkdtemp(prefix="netower-"), "stack.sock")
     lifeline, ours = os.pipe()
     try:

@@ -182,8 +182,9 @@ class ControlConnection:
         try:
             asked = json.loads(question)
             answer(self._server, asked["name"], asked["arguments"], reply)
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            reply({"error": str(error)})
+        except Exception as error:  # a tool is waiting for an answer, whatever happens
+            log.debug("a query failed", exc_info=True)
+            reply({"error": str(error) or repr(error)})
 
 
 def _address(sockaddr: bytes) -> tuple[bytes, int]:
