@@ -6,10 +6,11 @@ There is no spanning tree: switches must be connected without loops.
 from __future__ import annotations
 
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .link import Link
     from .packet import Packet
@@ -19,6 +20,8 @@ AGEING_TIME: Final = 300.0
 #: Addresses that are remembered; the longest unheard make room.
 MAX_ADDRESSES: Final = 8192
 _MULTICAST: Final = 1
+#: Frames that are taken from a link with a descriptor before all else has its turn.
+_BATCH: Final = 64
 
 
 class Switch:
@@ -33,13 +36,15 @@ class Switch:
         self._heard: dict[bytes, tuple[Any, float]] = {}
 
     def attach(self, link: Link) -> Callable[[], None]:
-        """Make a link one of the ports. What is returned serves it: takes all frames that wait there.
+        """Make a link one of the ports. What is returned serves it: takes the frames that wait there.
 
-        A link in memory calls that by itself (it becomes the ``observer``); one with a descriptor has to be watched.
+        A link in memory calls that by itself (it becomes the ``observer``); one with a descriptor has to be watched, and
+        is served a batch at a time, since more may come all the while.
         """
         self.ports.append(link)
-        serve = partial(self._serve, link)
-        if link.fileno() < 0:
+        in_memory = link.fileno() < 0
+        serve = partial(self._serve, link, repeat(None) if in_memory else range(_BATCH))
+        if in_memory:
             link.observer = serve  # type: ignore[attr-defined]
         return serve
 
@@ -48,8 +53,11 @@ class Switch:
         self.ports.remove(link)
         self._heard = {address: place for address, place in self._heard.items() if place[0] is not link}
 
-    def _serve(self, link: Link) -> None:
-        while (packet := link.receive_packet()) is not None:
+    def _serve(self, link: Link, turns: Iterable[object]) -> None:
+        for _ in turns:
+            packet = link.receive_packet()
+            if packet is None:
+                break
             self._forward(link, packet)
 
     def _forward(self, link: Link, packet: Packet) -> None:

@@ -83,11 +83,13 @@ class _Tunnel:
 
     __slots__ = ("_descriptor", "_device", "_offloading", "counters", "mtu", "name", "offloads")
 
-    def __init__(self, kind: int, name: str, mtu: int, host_address: str | None, offload: bool) -> None:
+    def __init__(
+        self, kind: int, name: str, mtu: int, host_address: str | None, offload: bool, segmentation: bool
+    ) -> None:
         host = ipaddress.IPv4Interface(host_address) if host_address else None
         if len(os.fsencode(name)) > 15:
             raise ValueError(f"interface name {name!r} is longer than 15 bytes")
-        self._device, self.offloads = _open(kind, name, offload)
+        self._device, self.offloads = _open(kind, name, offload, segmentation)
         self._offloading = self.offloads is not Offloads.NONE
         self._descriptor: int = self._device.fileno()
         self.name: str = self._device.name
@@ -168,7 +170,8 @@ class Tap(_Tunnel):
     ``name`` is the interface's on the kernel's side; empty, the kernel chooses (``tap0`` …). ``address`` is this
     stack's own link address on the wire between the two (random and locally administered unless given).
     ``host_address``, as 10.0.0.1/24, is given to the kernel's side. ``mtu`` counts bytes without the Ethernet header.
-    ``offload=False`` asks for plain frames.
+    ``offload=False`` asks for plain frames. ``segmentation=False`` asks for TCP segments one by one, where each is to
+    have a fate of its own.
 
     Raises PermissionError (EPERM, EACCES) saying what it takes; OSError: EBUSY the name is taken, ENOENT or ENODEV this
     machine has no TUN/TAP driver, EINVAL an impossible name or MTU; ValueError for a malformed address.
@@ -184,8 +187,9 @@ class Tap(_Tunnel):
         address: bytes | None = None,
         host_address: str | None = None,
         offload: bool = True,
+        segmentation: bool = True,
     ) -> None:
-        super().__init__(pytun.IFF_TAP, name, mtu, host_address, offload)
+        super().__init__(pytun.IFF_TAP, name, mtu, host_address, offload, segmentation)
         self.address: bytes = address or local_address(int.from_bytes(os.urandom(5)))
 
     def _carries_ipv6(self, start: Buffer) -> bool:
@@ -200,9 +204,15 @@ class Tun(_Tunnel):
     address: Final = None
 
     def __init__(
-        self, name: str = "", *, mtu: int = 1500, host_address: str | None = None, offload: bool = True
+        self,
+        name: str = "",
+        *,
+        mtu: int = 1500,
+        host_address: str | None = None,
+        offload: bool = True,
+        segmentation: bool = True,
     ) -> None:
-        super().__init__(pytun.IFF_TUN, name, mtu, host_address, offload)
+        super().__init__(pytun.IFF_TUN, name, mtu, host_address, offload, segmentation)
 
     def _carries_ipv6(self, start: Buffer) -> bool:
         return start[0] >> 4 == 6
@@ -221,19 +231,19 @@ def _read_offloads(packet: Packet, header: bytes) -> None:
         packet.segment_size = gso_size
 
 
-def _open(kind: int, name: str, offload: bool) -> tuple[pytun.TunTapDevice, Offloads]:
+def _open(kind: int, name: str, offload: bool, segmentation: bool) -> tuple[pytun.TunTapDevice, Offloads]:
     """The device, and the offloads that the kernel grants with it."""
     flags = kind | pytun.IFF_NO_PI
     try:
-        device = _open_offloading(name, flags) if offload else None
+        device = _open_offloading(name, flags, segmentation) if offload else None
         if device is not None:
-            return device, EVERY_OFFLOAD
+            return device, EVERY_OFFLOAD if segmentation else Offloads.CHECKSUM
         return pytun.TunTapDevice(name=name, flags=flags), Offloads.NONE
     except pytun.Error as error:
         raise _explained(error, name) from None
 
 
-def _open_offloading(name: str, flags: int) -> pytun.TunTapDevice | None:
+def _open_offloading(name: str, flags: int, segmentation: bool) -> pytun.TunTapDevice | None:
     """The device with an offload header on each frame, or None where the kernel grants no offloads."""
     try:
         device = pytun.TunTapDevice(name=name, flags=flags | pytun.IFF_VNET_HDR)
@@ -243,10 +253,11 @@ def _open_offloading(name: str, flags: int) -> pytun.TunTapDevice | None:
         raise
     try:
         fcntl.ioctl(device.fileno(), TUNSETVNETHDRSZ, _SIZE.to_bytes(4, sys.byteorder))
+        offloads = TUN_F_CSUM | (TUN_F_TSO4 | TUN_F_TSO6 if segmentation else 0)
         try:
-            _set_offloads(device, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
+            _set_offloads(device, offloads | (TUN_F_TSO_ECN if segmentation else 0))
         except OSError:
-            _set_offloads(device, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6)
+            _set_offloads(device, offloads)
     except OSError:
         device.close()
         return None

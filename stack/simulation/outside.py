@@ -1,0 +1,149 @@
+"""A simulated network's ends in the real world: links with a descriptor, such as a TAP, and the machine's clock.
+
+Virtual time then is real time. Events still happen one by one, each at the instant it is due, however late the
+machine comes to it: so lateness never adds up, and a rate is kept to the bit.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import select
+import time
+from contextlib import suppress
+from struct import Struct
+from typing import TYPE_CHECKING, Final
+
+from ...link.capture import Capture, PcapFile
+from .node import SwitchNode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...link.link import Link
+    from ...link.scheduler import Scheduler
+    from .addressing import Subnet
+
+#: No sleep is longer, in seconds.
+LONGEST_SLEEP: Final = 3600.0
+#: struct itimerspec: interval and value, in seconds and nanoseconds; timerfd_settime(2).
+_TIMER: Final = Struct("@qqqq")
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Outside(SwitchNode):
+    """Where a real link ends on the network, made by `Network.outside`: what arrives there goes down its wires, and
+    what comes over them leaves by the link."""
+
+    def __init__(
+        self, name: str, scheduler: Scheduler, subnet: Subnet, link: Link, recorder: PcapFile | None = None
+    ) -> None:
+        super().__init__(name, scheduler, subnet)
+        self.link = link if recorder is None else Capture(link, recorder, lambda: scheduler.now)
+        #: Takes the frames that wait at the link.
+        self.serve = self.switch.attach(self.link)
+
+    def __repr__(self) -> str:
+        return f"<outside {self.name}>"
+
+
+class RealTime:
+    """The machine's clock, for a network with links to the outside.
+
+    epoll counts its time-outs in milliseconds, which is too coarse for a wire. So a timer of the kernel's, in
+    nanoseconds, is one more descriptor to wait for.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._scheduler = scheduler
+        self._epoll = select.epoll()
+        self._timer = _create_timer()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._serve: dict[int, Callable[[], None]] = {}
+        #: What the machine's clock was when the network's was 0.
+        self._zero = 0.0
+        #: How far it was when last looked at: what is due up to here may happen.
+        self._horizon = 0.0
+        #: What to call to take what has come in by then.
+        self._arrived: list[Callable[[], None]] = []
+        for descriptor in (self._timer, self._bell):
+            self._epoll.register(descriptor, select.EPOLLIN)
+
+    def watch(self, outside: Outside) -> None:
+        """Serve a link from now on."""
+        descriptor = outside.link.fileno()
+        self._serve[descriptor] = outside.serve
+        self._epoll.register(descriptor, select.EPOLLIN)
+
+    def start(self) -> float:
+        """Let the network's clock go on from where it is: what has passed since the last run does not count.
+
+        Returns when that clock was 0, in seconds since 1970.
+        """
+        self._horizon = self._scheduler.now
+        self._zero = time.monotonic() - self._horizon
+        return time.time() - self._horizon
+
+    def reach(self, when: float | None, deadline: float | None = None) -> bool:
+        """What `Network.reach` does; on the machine's clock it waits no longer than until ``deadline``."""
+        if when is not None and when <= self._horizon:
+            return True
+        if self._arrived:
+            self._take()
+            return False
+        limit = when if deadline is None else min(math.inf if when is None else when, deadline - self._zero)
+        self._wait(limit)
+        self._horizon = time.monotonic() - self._zero
+        return when is not None and when <= self._horizon
+
+    def _take(self) -> None:
+        """Let in what has arrived: now that all that was due before has happened."""
+        scheduler = self._scheduler
+        scheduler.advance(self._horizon)
+        arrived, self._arrived = self._arrived, []
+        for serve in arrived:
+            serve()
+        scheduler.flush()
+
+    def _wait(self, when: float | None) -> None:
+        """Sleep until ``when``, or something arrives, or `ring`."""
+        delay = LONGEST_SLEEP if when is None else min(when - (time.monotonic() - self._zero), LONGEST_SLEEP)
+        if delay > 0:
+            _set_timer(self._timer, delay)
+        for descriptor, _ in self._epoll.poll(-1 if delay > 0 else 0):
+            serve = self._serve.get(descriptor)
+            if serve is not None:
+                self._arrived.append(serve)
+            else:
+                with suppress(BlockingIOError):
+                    os.read(descriptor, 8)
+
+    def ring(self) -> None:
+        """End the current or next wait. For signal handlers and other threads too."""
+        os.eventfd_write(self._bell, 1)
+
+    def close(self) -> None:
+        """Give the descriptors back; the links stay open."""
+        self._epoll.close()
+        os.close(self._timer)
+        os.close(self._bell)
+
+
+def _create_timer() -> int:
+    return _checked(_libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC))
+
+
+def _set_timer(descriptor: int, delay: float) -> None:
+    """Let the timer be readable after ``delay`` seconds. (0 would stop it.)"""
+    nanoseconds = max(1, int(delay * 1e9))
+    setting = _TIMER.pack(0, 0, nanoseconds // 1_000_000_000, nanoseconds % 1_000_000_000)
+    _checked(_libc.timerfd_settime(descriptor, 0, setting, None))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result
