@@ -2,12 +2,14 @@
 
 A frame waits in a queue while others are put on the line, takes its size over the rate to be put there itself, and
 arrives a propagation delay later. Order is kept: jitter is what queues elsewhere on the way would add, so a frame that
-draws a short delay still arrives after the one before it.
+draws a short delay still arrives after the one before it. And no frame arrives at the instant it is sent, whatever the
+delay: so stations that answer each other at once still take steps, each of which the clock can see.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from math import inf, nextafter
 from typing import TYPE_CHECKING, Protocol
 
 from .drop_tail import DropTail
@@ -105,16 +107,22 @@ class Pipe:
     def _transmit(self, packet: Packet, now: float) -> None:
         """Put a frame on the line."""
         if self.rate:
-            self._free_at = now = now + packet.end * 8 / self.rate
-        now += self.delay
+            self._free_at = now + packet.end * 8 / self.rate
+            arrival = self._free_at + self.delay
+        else:
+            arrival = now + self.delay
         if self.jitter:
             assert self._random is not None, "jitter needs a source of randomness"
-            now += self._random.uniform(-self.jitter, self.jitter)
-        self._latest = now = max(now, self._latest, self._scheduler.now)
+            arrival += self._random.uniform(-self.jitter, self.jitter)
+        if arrival <= now:
+            arrival = nextafter(now, inf)
+        if arrival < self._latest:
+            arrival = self._latest
+        self._latest = arrival
         flight = self._flight
-        flight.append((now, packet))
+        flight.append((arrival, packet))
         if len(flight) == 1:
-            self._scheduler.call_at(now, self._land)
+            self._scheduler.call_at(arrival, self._land)
 
     def _land(self) -> None:
         """Deliver what has arrived by now."""

@@ -47,6 +47,7 @@ from ..link.impairment import Drop
 from .simulation.addressing import AddressPlan, Subnet, read_address, read_network
 from .simulation.frame import between_groups
 from .simulation.node import Attachment, Node, SwitchNode, recorder
+from .simulation.outside import Outside, RealTime
 from .simulation.routing import settle
 from .simulation.wire import SimulatedWire
 from .units import Quantity, seconds
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Coroutine, Iterable
 
+    from ..link import Link
     from ..link.impairment import Impairment
     from ..link.scheduler import Timer
     from .aio.simulated import SimulatedLoop
@@ -91,7 +93,7 @@ class Network:
     with a unit ("20ms", "2min"). Whatever makes no sense is a ValueError that names it.
     """
 
-    def __init__(self, seed: object = 0, *, pcap: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, seed: int | str = 0, *, pcap: str | os.PathLike[str] | None = None) -> None:
         self.seed = seed
         self.scheduler = Scheduler()
         self.nodes: dict[str, Node] = {}
@@ -104,6 +106,10 @@ class Network:
         self._unsettled = False
         #: Whether `stop` was called.
         self.stopped = False
+        self.outsides: dict[str, Outside] = {}
+        self._real_time: RealTime | None = None
+        #: When the clock was 0, in seconds since 1970; in virtual time it was then.
+        self._since = 0.0
         self._loop: SimulatedLoop | None = None
         self._pcap = pcap
         self._recorders: list[Any] = []
@@ -125,8 +131,10 @@ class Network:
             self._loop.part()
         for each in self._recorders:
             each.close()
-        for node in self.nodes.values():
-            node.recorder = None
+        for outside in self.outsides.values():
+            outside.link.close()
+        if self._real_time is not None:
+            self._real_time.close()
 
     # -- building
 
@@ -147,6 +155,26 @@ class Network:
             self._plan.number(switch.subnet, network)
         self.switches[name] = switch
         return switch
+
+    def outside(self, name: str, link: Link, address: str | None = None) -> Outside:
+        """A way out: a real link, such as a TAP, that wires can lead to like to a switch. What it brings and takes are
+        frames, and whoever sends and receives them there, a kernel say, is on the subnet of those wires.
+
+        ``address`` ("10.1.0.1/24") is whose that is there, so that nobody else gets it and the subnet is that one. The
+        network runs in real time from now on, and `close` closes the link, too.
+        """
+        self._check_name(name)
+        if link.fileno() < 0 or link.address is None:
+            raise ValueError(f"{name}: only an Ethernet link with a descriptor, such as a Tap, leads outside")
+        place = None if address is None else read_address(address)
+        self._real_time = self._real_time or RealTime(self.scheduler)
+        outside = Outside(name, self.scheduler, Subnet(name), link, self._recorder(f"{name}.pcap"))
+        if place is not None:
+            self._plan.number(outside.subnet, place.network)
+            outside.subnet.members[place.ip] = outside
+        self.switches[name] = self.outsides[name] = outside
+        self._real_time.watch(outside)
+        return outside
 
     def wire(
         self,
@@ -189,6 +217,10 @@ class Network:
         found = self._find(node)
         if not isinstance(found, Node):
             raise ValueError(f"{found.name} is a switch, and has no routes")
+        if destination != "default":
+            read_network(destination)
+        if _name(via) not in self.nodes and not isinstance(via, Node):
+            read_address(via)
         found.wanted_routes.append((destination, _name(via)))
         self._unsettled = True
 
@@ -311,6 +343,14 @@ class Network:
             error.add_note(f"on the network with seed {self.seed!r}, at {self.now:.6f} s of virtual time")
             raise
 
+    def reach(self, when: float | None, until: float | None = None, deadline: float | None = None) -> bool:
+        """Whether the clock may move on to ``when``, the next event: it jumps there, unless there is an `outside`.
+
+        With one, this waits for that moment (None: for ever), for ``until``, or, on the machine's clock, for
+        ``deadline``. The answer is False if something came in before, or `stop` was called: look again what is next.
+        """
+        return self._real_time is None or self._real_time.reach(when, until, deadline)
+
     @property
     def loop(self) -> SimulatedLoop:
         """The asyncio event loop of the programs on this network."""
@@ -367,6 +407,8 @@ class Network:
         if end is not None and end < self.now:
             raise ValueError(f"until: {until!r} has passed, it is {self.now:.6f} s")
         self.stopped = False
+        if self._real_time is not None:
+            self._since = self._real_time.start()
         if main:
             if on is None:
                 raise ValueError("run: on which host? (on=...)")
@@ -383,18 +425,22 @@ class Network:
             due = self.next_event()
             if self.stopped:
                 return Ended.STOPPED
-            if due is None or (end is not None and due > end):
-                self.scheduler.advance(self.now if end is None else end)
-                return Ended.IDLE if due is None else Ended.UNTIL
-            if last is not None and self.events >= last:
-                return Ended.EVENTS
+            if not self.reach(due, end, deadline):
+                continue
             if deadline is not None and time.monotonic() >= deadline:
                 return Ended.WALL
+            if due is None or (end is not None and due > end):
+                self.scheduler.advance(self.now if end is None else end)
+                return Ended.IDLE if due is None and not self.outsides else Ended.UNTIL
+            if last is not None and self.events >= last:
+                return Ended.EVENTS
             self.advance(max(due, self.now))
 
     def stop(self) -> None:
         """End `run` after the current event."""
         self.stopped = True
+        if self._real_time is not None:
+            self._real_time.ring()
 
     # -- inside
 
@@ -487,7 +533,7 @@ class Network:
         end.attach(attachment)
 
     def _recorder(self, file: str) -> Any:
-        made = recorder(self._pcap, file, _LINKTYPE_ETHERNET, lambda: self.scheduler.now)
+        made = recorder(self._pcap, file, _LINKTYPE_ETHERNET, lambda: self.scheduler.now + self._since)
         if made is not None:
             self._recorders.append(made)
         return made

@@ -57,7 +57,7 @@ class Node:
         self,
         name: str,
         *,
-        seed: object,
+        seed: int | str,
         scheduler: Scheduler,
         settle: Callable[[], None],
         settings: HostSettings | None,
@@ -159,7 +159,7 @@ class Node:
             observer(self)
 
     def _boot(self) -> Host:
-        random = Random(f"{self._seed}/{self.name}/host/{self._boots}")
+        random = Random(f"{self._seed}/host/{self.name}/{self._boots}")
         self._boots += 1
         host = self._host = Host(self.name, scheduler=Branch(self._scheduler), random=random, settings=self._settings)
         host.internet.forwarding = self.forwarding
@@ -178,7 +178,9 @@ class Node:
         port = attachment.port
         link = port if self.recorder is None else Capture(port, self.recorder, lambda: self._scheduler.now)
         interface = attachment.interface = host.attach(link, str(attachment.address), name=attachment.name)
-        port.observer = _drain(link.receive_packet, interface)
+        # Where nothing is recorded, nothing but the wire's end itself has a part in receiving.
+        recording = link is not port or port.recorder is not None
+        port.observer = _drain(link.receive_packet if recording else port.link.receive_packet, interface)
 
 
 class SwitchNode:

@@ -7,7 +7,6 @@ machine comes to it: so lateness never adds up, and a rate is kept to the bit.
 from __future__ import annotations
 
 import ctypes
-import math
 import os
 import select
 import time
@@ -86,17 +85,20 @@ class RealTime:
         self._zero = time.monotonic() - self._horizon
         return time.time() - self._horizon
 
-    def reach(self, when: float | None, deadline: float | None = None) -> bool:
-        """What `Network.reach` does; on the machine's clock it waits no longer than until ``deadline``."""
-        if when is not None and when <= self._horizon:
+    def reach(self, when: float | None, until: float | None, deadline: float | None) -> bool:
+        """What `Network.reach` does."""
+        limits = [limit for limit in (when, until) if limit is not None]
+        if limits and min(limits) <= self._horizon:
             return True
         if self._arrived:
             self._take()
             return False
-        limit = when if deadline is None else min(math.inf if when is None else when, deadline - self._zero)
+        if deadline is not None:
+            limits.append(deadline - self._zero)
+        limit = min(limits, default=None)
         self._wait(limit)
         self._horizon = time.monotonic() - self._zero
-        return when is not None and when <= self._horizon
+        return limit is not None and limit <= self._horizon
 
     def _take(self) -> None:
         """Let in what has arrived: now that all that was due before has happened."""

@@ -56,6 +56,6 @@ class Port(Around):
 
     def _connect(self) -> None:
         links = [impairment for _, impairment in self._row]
-        for impairment, behind in zip(links, [*links[1:], self.link], strict=True):
+        for impairment, behind in zip(links, [*links[1:], self.link], strict=False):
             impairment.link = behind
         self._send = links[0].send_packet if links else self.link.send_packet

@@ -31,7 +31,8 @@ class Direction:
 
     def __init__(self, scheduler: Scheduler, label: str) -> None:
         self.scheduler = scheduler
-        self.conditions = dict(wire_conditions.DEFAULTS)
+        #: Those in force, as they were written.
+        self.conditions: dict[str, Any] = {}
         self.impairments: dict[str, Impairment] = {}
         #: What impairments that are no more have done.
         self.counters: Counter[str] = Counter()
@@ -68,12 +69,12 @@ class SimulatedWire:
     directions are.
     """
 
-    def __init__(self, scheduler: Scheduler, seed: object, name: str, ends: tuple[str, str], mtu: int) -> None:
+    def __init__(self, scheduler: Scheduler, seed: int | str, name: str, ends: tuple[str, str], mtu: int) -> None:
         self.name = name
         self.ends = ends
         self.up = True
         self._scheduler = scheduler
-        self.directions = tuple(Direction(scheduler, f"{seed}/{name}/{sender}") for sender in ends)
+        self.directions = tuple(Direction(scheduler, f"{seed}/wire/{name}/{sender}") for sender in ends)
         first, second = self.directions
         self._mtu = mtu
         self._pipes = (first.pipe, second.pipe)
@@ -84,6 +85,7 @@ class SimulatedWire:
         ports = Port(wire.ends[0]), Port(wire.ends[1])
         for direction, port in zip(self.directions, ports, strict=True):
             direction.port = port
+            wire_conditions.apply(direction, wire_conditions.DEFAULTS)
         return ports
 
     def __repr__(self) -> str:
