@@ -151,15 +151,16 @@ class SimulatedSocket(HostSocket):
         )
 
 
-def _new_socket(cls: Any, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> Any:
+def _new_socket(cls: Any, family: Any = -1, *rest: Any, fileno: int | None = None, **_: Any) -> Any:
     """``socket.socket.__new__`` while a simulated loop runs: programs on its hosts get sockets of these."""
     internet = family in (-1, kernel.AF_INET, kernel.AF_INET6)
-    if cls is _KernelSocket and fileno is None and internet and _here.get(None) is not None:
+    if cls is _KernelSocket and fileno is None and len(rest) < _FILENO and internet and _here.get(None) is not None:
         cls = SimulatedSocket
     return _kernel_new(cls)
 
 
 _KernelSocket: Final = kernel.socket
+_FILENO: Final = 3  # its place among the rest
 _kernel_new: Final = kernel.socket.__new__
 
 
@@ -325,6 +326,9 @@ class SimulatedLoop(NetworkCalls, _BaseEventLoop):  # type: ignore[misc]
         timer = self._scheduled[0]._when if self._scheduled else None
         while not ready and not self._stopping:
             target = due if timer is None or (due is not None and due <= timer) else timer
+            if not network.reach(target, self._until, self._deadline):
+                due = network.next_event()
+                continue
             if ended := self._bound(target):
                 self._ended = ended
                 self.stop()
@@ -346,14 +350,14 @@ class SimulatedLoop(NetworkCalls, _BaseEventLoop):  # type: ignore[misc]
         network = self.network
         if network.stopped:
             return Ended.STOPPED
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return Ended.WALL
         if target is None or (self._until is not None and target > self._until):
             if self._until is not None and (target is not None or self._main is None):
                 network.scheduler.advance(self._until)
-            return Ended.IDLE if target is None else Ended.UNTIL
+            return Ended.IDLE if target is None and not network.outsides else Ended.UNTIL
         if self._last is not None and network.events >= self._last:
             return Ended.EVENTS
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            return Ended.WALL
         return None
 
     def _process_events(self, event_list: object) -> None:
