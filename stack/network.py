@@ -2,8 +2,24 @@
 
 A whole story:
 
+    import asyncio
     from netower.stack import Network
     from netower.stack.simulation.frame import data, nth
+
+    async def serve():
+        async def count(reader, writer):
+            writer.write(b"%d bytes" % len(await reader.read()))
+            writer.close()
+        server = await asyncio.start_server(count, port=7)
+        await server.serve_forever()
+
+    async def send(size):
+        reader, writer = await asyncio.open_connection("server", 7)
+        writer.write(bytes(size))
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        return answer
 
     with Network(seed=1, pcap="captures") as network:
         client = network.host("client")
@@ -14,15 +30,20 @@ A whole story:
         network.wire("r1", "lan")
         path = network.wire("r1", "server", delay="20ms", rate="10Mbit", loss="1%", queue=100)
 
-        path.drop(nth(3, data), sender="server")            # exactly the third data segment
+        lost = path.drop(nth(3, data), sender="r1")         # exactly the third data segment
         network.during(5, 7, path, loss="30%")
-        network.at(8, network.partition, ["client"], ["server"])
-        network.at("10s", network.heal)
-        network.at(12, server.crash)
-        network.at(13, server.restart)
+        network.at(2, network.partition, [client], [server])
+        network.at("4s", network.heal)
 
-        server.host.tcp ...                                 # or server.host.calls, or a gate upon them
-        assert network.run(until=60) is Ended.UNTIL
+        network.start("server", serve)                      # again after each restart
+        assert network.run(send(2_000_000), on="client") == b"2000000 bytes"
+        assert lost.count == 1 and network.now > 4
+
+        server.crash()
+        network.at("5min", server.restart)
+        network.run(until="6min")
+        assert network.run(send(10), on="client") == b"10 bytes"
+        assert network.counters()["r1-server"]["loss"] > 10
 
 Programs written for asyncio run on its hosts unchanged, with `start` and `run`: see `netower.stack.aio.simulated`.
 
@@ -60,6 +81,7 @@ if TYPE_CHECKING:
     from ..link.impairment import Impairment
     from ..link.scheduler import Timer
     from .aio.simulated import SimulatedLoop
+    from .blocking.program import Program as BlockingProgram
     from .host import HostSettings
     from .simulation.conditions import Conditions
     from .simulation.port import Port
@@ -111,6 +133,8 @@ class Network:
         #: When the clock was 0, in seconds since 1970; in virtual time it was then.
         self._since = 0.0
         self._loop: SimulatedLoop | None = None
+        #: Those written with blocking calls that have not ended, in the order they were started.
+        self.programs: dict[BlockingProgram, None] = {}
         self._pcap = pcap
         self._recorders: list[Any] = []
         if pcap is not None:
@@ -127,6 +151,8 @@ class Network:
 
     def close(self) -> None:
         """Cancel the programs that run, let them end, and close the captures."""
+        for program in list(self.programs):
+            program.kill()
         if self._loop is not None:
             self._loop.part()
         for each in self._recorders:
@@ -367,6 +393,18 @@ class Network:
         """
         return self.loop.start(node, program)
 
+    def spawn(self, node: str | Node, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> BlockingProgram:
+        """Have a program written with blocking calls run on a node: ``function(*args, **kwargs)``, with the sockets,
+        clocks and threads that it finds under the standard names (see `netower.stack.blocking.program`).
+
+        It begins when the network runs next, goes on whenever that runs, is ended when the node crashes and begun anew
+        on a restart, and an exception that it raises ends the run. ``spawn(…).wait()`` runs the network until it is
+        done, and returns what it returns. Needs the extra ``simulation`` (ImportError without it).
+        """
+        from .blocking.program import Program as BlockingProgram
+
+        return BlockingProgram(self, self[_name(node)], function, args, kwargs)
+
     @overload
     def run(
         self, until: Quantity | None = None, *, events: int | None = None, wall: Quantity | None = None
@@ -453,6 +491,7 @@ class Network:
             seed=self.seed,
             scheduler=self.scheduler,
             settle=self._settle,
+            reroute=self.reroute,
             settings=settings,
             forwarding=forwarding,
             address=address,

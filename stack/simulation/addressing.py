@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from .node import Attachment, Node
+    from .node import Attachment, Node, SwitchNode
 
 #: Subnets that nobody chose are taken from here, /24 after /24.
 _POOL: Final = IPv4Network("10.0.0.0/8")
@@ -22,7 +22,7 @@ class Subnet:
     def __init__(self, name: str) -> None:
         self.name = name
         self.network: IPv4Network | None = None
-        self.members: dict[IPv4Address, Node] = {}
+        self.members: dict[IPv4Address, Node | SwitchNode] = {}
         self.attachments: list[Attachment] = []
         self._free: Iterator[IPv4Address] | None = None
 

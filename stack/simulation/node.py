@@ -60,6 +60,7 @@ class Node:
         seed: int | str,
         scheduler: Scheduler,
         settle: Callable[[], None],
+        reroute: Callable[[], None],
         settings: HostSettings | None,
         forwarding: bool,
         address: str | None,
@@ -79,6 +80,7 @@ class Node:
         self._seed = seed
         self._scheduler = scheduler
         self._settle = settle
+        self._reroute = reroute
         self._settings = settings
         self._boots = 0
         self._host: Host | None = None
@@ -146,7 +148,7 @@ class Node:
         host = self._boot()
         for attachment in self.attachments:
             self._plug(attachment, host)
-        self._settle()
+        self._reroute()
         self._tell()
 
     def _running(self, what: str) -> Host:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any
 
+import netower.stack.network
 import pytest
 from netower.net.address import parse
 from netower.stack import Ended, Network
@@ -14,6 +16,7 @@ from .programs import Sink, Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 def reachable(network: Network, client: str, server: str, within: float = 3.0) -> bool:
@@ -23,6 +26,17 @@ def reachable(network: Network, client: str, server: str, within: float = 3.0) -
     network[client].host.internet.ping(target, answers.append, timeout=within)
     network.run(until=network.now + within + 0.1)
     return len(answers) == 1 and not hasattr(answers[0], "errno")
+
+
+def test_the_example_of_the_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = netower.stack.network.__doc__ or ""
+    example = text[text.index("    import asyncio") : text.index("Programs written for asyncio")]
+    exec(textwrap.dedent(example), {})
+    assert {path.name for path in (tmp_path / "captures").iterdir()} == {
+        *(f"{name}.pcap" for name in ("client", "server", "r1")),
+        *(f"{name}.wire.pcap" for name in ("client-lan", "r1-lan", "r1-server")),
+    }
 
 
 def test_two_hosts_and_a_wire() -> None:
@@ -169,11 +183,23 @@ def test_a_route_by_hand_comes_first_and_outlives_a_restart() -> None:
         network.wire(router, lan)
     network.wire("a", "left"), network.wire("b", "right")
     network.route("a", "default", "r2")
+    network.run(until=1)
     network["a"].crash()
     network["a"].restart()
     assert reachable(network, "a", "b")
     assert network["r2"].host.internet.counters["forward.packets"] == 1
     assert network["r1"].host.internet.counters["forward.packets"] == 1
+
+
+def test_a_host_or_router_that_was_restarted_knows_its_routes() -> None:
+    network = Network()
+    network.router("r"), network.host("a"), network.host("b")
+    network.wire("a", "r"), network.wire("r", "b")
+    for name in ("b", "r"):
+        network[name].crash()
+        assert not reachable(network, "a", "b")
+        network[name].restart()
+        assert reachable(network, "a", "b")
 
 
 def test_a_detour_around_what_is_down() -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,27 @@ def test_an_hour_of_a_thousand_idle_connections() -> None:
     assert time.process_time() - before < 5
     assert all(source.connection.state is State.ESTABLISHED for source in sources)
     assert network.wires["client-server"].counters("client")["frames"] >= 60_000
+
+
+def test_an_idle_connection_end_is_small() -> None:
+    network = Network()
+    network.host("client"), network.host("server")
+    network.wire("client", "server")
+    sink = Sink(network["server"].host)
+    Source(network["client"].host, network["server"], b"x")
+    network.run(until=1)
+    gc.collect()
+    tracemalloc.start()
+    try:
+        sources = [Source(network["client"].host, network["server"], b"x", stay=True) for _ in range(500)]
+        network.run(until=10)
+        gc.collect()
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(sink.connections) == 501
+    assert all(source.connection.state is State.ESTABLISHED for source in sources)
+    assert size / 1000 < 6000  # with what the test keeps of each
 
 
 def test_a_hundred_hosts_and_a_thousand_connections() -> None:
