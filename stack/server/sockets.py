@@ -36,7 +36,7 @@ def sockets(server: StackServer) -> list[dict[str, Any]]:
     tcp = server.host.tcp
     now = server.host.scheduler.now
     rows = [_datagrams(gate, gate.socket, unread) for gate in gates if isinstance(gate.socket, DatagramSocket)]
-    rows += [_listener(listener, by_listener.get(listener), unread) for listener in tcp.listeners.values()]
+    rows += [_listener(one, by_listener.get(one), unread) for group in tcp.listeners.values() for one in group]
     for connection in tcp.connections.values():
         if isinstance(connection, TimeWait):
             rows.append(_resting(connection, now))

@@ -27,3 +27,7 @@ class InitialNumbers:
         digest = blake2b(key, digest_size=8, key=self._secret).digest()
         number = int.from_bytes(digest[:4]) + int(now * 250_000)
         return number & MASK, int.from_bytes(digest[4:])
+
+    def spread(self, key: bytes, count: int) -> int:
+        """A number below ``count`` for an address pair, always the same one."""
+        return int.from_bytes(blake2b(key, digest_size=4, key=self._secret, person=b"spread").digest()) * count >> 32

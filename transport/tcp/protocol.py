@@ -49,7 +49,8 @@ class Tcp:
         self.counters = internet.counters
         self.initial_numbers = InitialNumbers(internet.random)
         self.connections: dict[bytes, Connection | TimeWait] = {}
-        self.listeners: dict[bytes, Listener] = {}
+        #: By address and port; several listeners on one share its connections (SO_REUSEPORT).
+        self.listeners: dict[bytes, tuple[Listener, ...]] = {}
         self._marked: list[_Flushed] = []
         self.time_wait = TimeWaits(self)
         self._challenges = 0
@@ -111,14 +112,13 @@ class Tcp:
     def listen(self, local: tuple[Address, int], backlog: int, options: TcpOptions | None = None) -> Listener:
         """Passive OPEN (RFC 9293 §3.10.1) on a port that was bound before; an address of zeros is every address.
 
-        Raises OSError EADDRINUSE where another one listens.
+        Raises OSError EADDRINUSE where another one listens, unless both sockets set SO_REUSEPORT: then each gets its
+        share of the connections.
         """
         key = local[0] + local[1].to_bytes(2)
-        if key in self.listeners:
-            raise error(errno.EADDRINUSE)
         listener = Listener(self, local, backlog, options or TcpOptions())
         self.ports.listen(local[0], local[1], listener)
-        self.listeners[key] = listener
+        self.listeners[key] = (*self.listeners.get(key, ()), listener)
         return listener
 
     # -- SEGMENT ARRIVES -----------------------------------------------------------------------------------------
@@ -164,10 +164,14 @@ class Tcp:
         self.refuse(packet, flags, segment.seq, segment.ack, segment.length)
 
     def _listener(self, segment: Segment) -> Listener | None:
+        """Who listens there. Of several, the addresses and ports choose: the same one for all segments of a peer."""
         packet = segment.packet
-        port = packet.buffers[0][packet.offset + 2 : packet.offset + 4]
+        ports = packet.buffers[0][packet.offset : packet.offset + 4]
         to = packet.destination
-        return self.listeners.get(to + port) or self.listeners.get(bytes(len(to)) + port)
+        group = self.listeners.get(to + ports[2:]) or self.listeners.get(bytes(len(to)) + ports[2:])
+        if group is None or len(group) == 1:
+            return group[0] if group else None
+        return group[self.initial_numbers.spread(packet.source + to + ports, len(group))]
 
     def receive_failure(self, failure: Failure) -> None:
         """An ICMP error (RFC 1122 §4.2.3.9); believed if it is about a segment that is on the way (RFC 5927 §4.1)."""
@@ -249,8 +253,11 @@ class Tcp:
 
     def forget_listener(self, listener: Listener) -> None:
         key = listener.local[0] + listener.local[1].to_bytes(2)
-        if self.listeners.get(key) is listener:
-            del self.listeners[key]
+        others = tuple(other for other in self.listeners.get(key, ()) if other is not listener)
+        if others:
+            self.listeners[key] = others
+        else:
+            self.listeners.pop(key, None)
         self.ports.release(listener)
 
     def reopen(self, old: TimeWait, segment: Segment) -> None:
@@ -266,7 +273,7 @@ class Tcp:
 
     def sockets(self) -> Iterator[Listener | Connection | TimeWait]:
         """Everything that has a state, listeners first."""
-        yield from list(self.listeners.values())
+        yield from [listener for group in self.listeners.values() for listener in group]
         yield from list(self.connections.values())
 
 
