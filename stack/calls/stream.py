@@ -214,6 +214,8 @@ class StreamSocket(Socket):
             self._shut |= how
             if connection is None or connection.state in _OVER:
                 raise error(errno.ENOTCONN)
+            if how & _RD:
+                connection.shutdown_receive()
             if how & _WR:
                 connection.shutdown()
 

@@ -159,6 +159,23 @@ def test_data_after_close_are_reset(half_closed: bool) -> None:
     assert gone(peer, connection, errno.ECONNRESET)
 
 
+def test_data_after_shutdown_for_receiving_are_taken_until_our_fin() -> None:
+    peer = Peer()
+    connection = peer.open()
+    connection.shutdown_receive()
+    peer.data(b"still taken")
+    assert connection.readable == 11
+    connection.consume(11)
+    connection.shutdown()
+    fin = [segment for segment in peer.seen() if segment.flags & FIN]
+    assert len(fin) == 1
+    peer.send(ACK)
+    assert connection.state is State.FIN_WAIT_2
+    peer.data(b"too late")
+    assert peer.reset().flags & RST
+    assert connection.error == errno.ECONNRESET
+
+
 def test_fin_wait_2_of_a_closed_connection_ends() -> None:
     peer = Peer()
     connection = peer.connect()

@@ -222,8 +222,9 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
     """Seventh, process the segment text; eighth, check the FIN bit."""
     seq, payload = segment.seq, segment.payload
     end = seq + len(payload)
-    if end > c.rcv_nxt and c.orphan:
-        # RFC 9293 §3.6.1 and RFC 1122 §4.2.2.13: nobody will read this.
+    if end > c.rcv_nxt and c.receive_ended and c.state is not State.ESTABLISHED:
+        # RFC 9293 §3.6.1 and RFC 1122 §4.2.2.13: nobody will read this. (As on Linux, data are still taken while our
+        # own stream is open.)
         c.reset(errno.ECONNRESET)
         return
     if end > c.rcv_adv:

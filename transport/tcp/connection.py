@@ -95,6 +95,7 @@ class Connection:
         "rcv_shift",
         "rcv_space",
         "readable",
+        "receive_ended",
         "reassembly",
         "received",
         "recover",
@@ -150,6 +151,8 @@ class Connection:
         self.dirty = False
         #: The user has closed the connection: nobody will read.
         self.orphan = False
+        #: The user reads no more: after our FIN, data that still come are answered by RST.
+        self.receive_ended = False
         #: An established connection without anything unusual: arriving segments may take the short way.
         self.predicted = False
 
@@ -243,6 +246,11 @@ class Connection:
             self.follow(Event.CLOSE)
         self.mark()
 
+    def shutdown_receive(self) -> None:
+        """The user reads no more. Data that come while our own stream is open are taken as before, as on Linux; after
+        our FIN they are answered by RST (RFC 9293 §3.6.1)."""
+        self.receive_ended = True
+
     def close(self) -> None:
         """Nobody reads or writes any more: FIN after what was written, and RST if data wait unread or still come
         (RFC 9293 §3.6.1, RFC 2525 §2.17)."""
@@ -252,7 +260,7 @@ class Connection:
         elif self.state is State.SYN_SENT:
             self.end(0)
         elif self.state not in _SILENT:
-            self.orphan = True
+            self.orphan = self.receive_ended = True
             self.predicted = False
             self.shutdown()
             if self.state is State.FIN_WAIT_2:
