@@ -1,0 +1,1 @@
+"""Blocking programs on simulated hosts: greenlets that wait in virtual time."""
