@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from random import Random
 
     from .packet import Packet
-    from .scheduler import Scheduler
+    from .scheduler import Scheduler, Timer
 
 
 class Queue(Protocol):
@@ -47,8 +47,8 @@ class Pipe:
     given) matters only with a rate. Frames that got lost are counted in ``counters`` by reason.
     """
 
-    __slots__ = ("_flight", "_free_at", "_latest", "_random", "_scheduler", "_serving", "counters", "delay", "deliver",
-                 "delivered", "delivered_bytes", "down", "jitter", "queue", "rate")  # fmt: skip
+    __slots__ = ("_flight", "_free_at", "_landing", "_latest", "_random", "_scheduler", "_serving", "counters", "delay",
+                 "deliver", "delivered", "delivered_bytes", "down", "jitter", "queue", "rate")  # fmt: skip
 
     deliver: Callable[[Packet], None]
 
@@ -77,6 +77,7 @@ class Pipe:
         self._latest = 0.0
         self._serving = False
         self._flight: deque[tuple[float, Packet]] = deque()
+        self._landing: Timer | None = None
 
     def send(self, packet: Packet) -> None:
         """Take a frame, which nobody may change any more."""
@@ -103,6 +104,8 @@ class Pipe:
         self.down = True
         self.counters["link_down"] += len(self._flight) + self.queue.clear()
         self._flight.clear()
+        if self._landing is not None:
+            self._landing.cancel()
 
     def _transmit(self, packet: Packet, now: float) -> None:
         """Put a frame on the line."""
@@ -122,7 +125,7 @@ class Pipe:
         flight = self._flight
         flight.append((arrival, packet))
         if len(flight) == 1:
-            self._scheduler.call_at(arrival, self._land)
+            self._landing = self._scheduler.call_at(arrival, self._land)
 
     def _land(self) -> None:
         """Deliver what has arrived by now."""
@@ -133,7 +136,7 @@ class Pipe:
             self.delivered_bytes += packet.end
             self.deliver(packet)
         if flight:
-            self._scheduler.call_at(flight[0][0], self._land)
+            self._landing = self._scheduler.call_at(flight[0][0], self._land)
 
     def _serve_later(self) -> None:
         if not self._serving and len(self.queue):

@@ -226,7 +226,7 @@ class Network:
         wire = SimulatedWire(self.scheduler, self.seed, name, (first.name, second.name), mtu)
         wire.check(conditions)
         subnet = self._subnet(first, second, name)
-        places = [self._assign(end, subnet, wanted) for end, wanted in zip((first, second), addresses, strict=True)]
+        places = self._assign_both((first, second), subnet, addresses)
         ports = wire.connect(_link_addresses(places))
         wire.set(**conditions)
         self.wires[name] = wire
@@ -291,10 +291,12 @@ class Network:
         IPv4 packets and ARP to nodes of other groups are lost as they are sent. Partitions add up, until `heal`.
         """
         members = [[self._member(each) for each in group] for group in groups]
+        everyone = [node for group in members for node in group]
+        for node in everyone:
+            if everyone.count(node) > 1:
+                raise ValueError(f"partition: {node.name} is there twice")
         for group in members:
-            others = [node for other in members if other is not group for node in other]
-            if set(group) & set(others):
-                raise ValueError(f"partition: {next(iter(set(group) & set(others))).name} is in two groups")
+            others = [node for node in everyone if node not in group]
             picks = between_groups(address for node in others for address in node.addresses)
             for attachment in (attachment for node in group for attachment in node.attachments):
                 drop = Drop(attachment.port, picks)
@@ -550,6 +552,16 @@ class Network:
             if switch.subnet is gone:
                 switch.subnet = kept
         return kept
+
+    def _assign_both(self, ends: tuple[Any, Any], subnet: Subnet, wanted: tuple[str | None, str | None]) -> list[Any]:
+        """The addresses of the ends of a new wire: both of them, or neither."""
+        first = self._assign(ends[0], subnet, wanted[0])
+        try:
+            return [first, self._assign(ends[1], subnet, wanted[1])]
+        except ValueError:
+            if first is not None:
+                del subnet.members[first.ip]
+            raise
 
     def _assign(self, end: Node | SwitchNode, subnet: Subnet, wanted: str | None) -> Any:
         """The address of one end of a new wire; None for a switch."""

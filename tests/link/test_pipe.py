@@ -147,6 +147,20 @@ def test_a_cut_pipe_loses_what_is_on_its_way() -> None:
     assert line.times == [2.0, 12.0]
 
 
+def test_a_pipe_that_was_cut_carries_as_before() -> None:
+    line = Line(delay=1)
+    line.send()
+    line.pipe.cut()
+    assert line.scheduler.next_event() is None
+    line.pipe.down = False
+    for second in range(1, 4):
+        line.run(second / 2)
+        line.scheduler.advance(second / 2)
+        line.send()
+    line.run()
+    assert line.times == [1.5, 2.0, 2.5]
+
+
 def test_conditions_can_change_under_way() -> None:
     line = Line(delay=1, rate=8000)
     for _ in range(3):

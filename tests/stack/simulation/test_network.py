@@ -117,7 +117,7 @@ def test_names_are_looked_up_from_where_one_stands() -> None:
         ("during: 5 is before 6", lambda n: n.during(6, 5, "c-lan", loss=0)),
         ("loss: 2 is more", lambda n: n.during(5, 6, "c-lan", loss=2)),
         ("'x'", lambda n: n.partition(["a"], ["x"])),
-        ("c is in two groups", lambda n: n.partition(["a", "c"], ["c"])),
+        ("c is there twice", lambda n: n.partition(["a", "c"], ["c"])),
         ("a has no address", lambda n: n["a"].address),
         ("cannot restart a: it is up", lambda n: n["a"].restart()),
         ("lan is a switch, and has no routes", lambda n: n.route("lan", "default", "a")),
@@ -134,6 +134,19 @@ def test_what_makes_no_sense_is_a_value_error_that_names_it(message: str, build:
     network.run(until=2)
     with pytest.raises(ValueError, match=re.escape(message)):
         build(network)
+
+
+def test_a_wire_that_cannot_be_leaves_no_address_behind() -> None:
+    network = Network()
+    network.switch("lan", "10.1.0.0/24")
+    network.host("a"), network.host("b")
+    with pytest.raises(ValueError, match="300"):
+        network.wire("a", "b", addresses=("10.2.0.1/24", "10.1.0.300"))
+    with pytest.raises(ValueError, match="has no address"):
+        network.wire("a", "lan", addresses=("10.1.0.5", "10.1.0.6"))
+    network.wire("b", "lan", addresses=("10.1.0.5", None))
+    assert not network["a"].addresses
+    assert list(network.wires) == ["b-lan"]
 
 
 def test_an_unknown_condition_is_a_type_error() -> None:
