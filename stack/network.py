@@ -451,6 +451,7 @@ class Network:
             self._since = self._real_time.start()
         if main:
             if on is None:
+                main[0].close()
                 raise ValueError("run: on which host? (on=...)")
             return self.loop.run_main(main[0], on, end, events, wall)
         if self._loop is not None:

@@ -152,7 +152,8 @@ class SimulatedSocket(HostSocket):
 
 
 def _new_socket(cls: Any, family: Any = -1, *rest: Any, fileno: int | None = None, **_: Any) -> Any:
-    """``socket.socket.__new__`` while a simulated loop runs: programs on its hosts get sockets of these."""
+    """``socket.socket.__new__`` once there was a simulated loop: programs on its hosts get sockets of these, and all
+    others the kernel's, as before."""
     internet = family in (-1, kernel.AF_INET, kernel.AF_INET6)
     if cls is _KernelSocket and fileno is None and len(rest) < _FILENO and internet and _here.get(None) is not None:
         cls = SimulatedSocket
@@ -196,6 +197,7 @@ class SimulatedLoop(NetworkCalls, _BaseEventLoop):  # type: ignore[misc]
         self._last: int | None = None
         self._deadline: float | None = None
         self.set_task_factory(self._make_task)
+        kernel.socket.__new__ = _new_socket  # type: ignore[method-assign]
 
     def __repr__(self) -> str:
         return f"<SimulatedLoop of {self.network!r}>"
@@ -278,6 +280,7 @@ class SimulatedLoop(NetworkCalls, _BaseEventLoop):  # type: ignore[misc]
             return result
         finally:
             self._main = None
+            task.cancel()  # of a main program that was given up, nothing goes on in the next run
 
     def _give_up(self, ended: Ended, until: Any, events: Any, wall: Any) -> NoReturn:
         bounds = {
@@ -297,11 +300,7 @@ class SimulatedLoop(NetworkCalls, _BaseEventLoop):  # type: ignore[misc]
         self._deadline = None if wall is None else time.monotonic() + seconds(wall, "wall")
         self._ended = None
         self._failure = None
-        kernel.socket.__new__ = _new_socket  # type: ignore[method-assign]
-        try:
-            self.run_forever()
-        finally:
-            kernel.socket.__new__ = _kernel_new  # type: ignore[method-assign]
+        self.run_forever()
         if self._failure is not None:
             raise self._failure
         return self._ended or Ended.STOPPED

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import asyncio
     from types import FrameType
 
-_PLUMBING: Final = (f"{os.sep}asyncio{os.sep}", f"{os.sep}stack{os.sep}aio{os.sep}")
+#: Where frames are not the program's own.
+_PLUMBING: Final = (os.path.dirname(asyncio.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
 
 
 def describe(task: asyncio.Task[Any]) -> str:
@@ -17,7 +18,7 @@ def describe(task: asyncio.Task[Any]) -> str:
     frames = _frames(task.get_coro())
     if not frames:
         return "to begin"
-    own = [frame for frame in frames if not any(part in frame.f_code.co_filename for part in _PLUMBING)]
+    own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_PLUMBING)]
     place = (own or frames)[-1]
     code = place.f_code
     at = f"at {os.path.basename(code.co_filename)}:{place.f_lineno} in {code.co_qualname}"
