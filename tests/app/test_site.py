@@ -38,7 +38,7 @@ def test_another_python_finds_netower_and_nothing_else_of_where_it_is_installed(
     program = (
         "import importlib.util as u, netower.stack.socket, sys\n"
         "print(u.find_spec('construct') is None or 'site-packages' not in u.find_spec('construct').origin)\n"
-        "print(any('site-packages' in entry for entry in sys.path))\n"
+        "print(any(entry.endswith('site-packages') for entry in sys.path))\n"
     )
     assert start(program, python=SYSTEM_PYTHON) == "True\nFalse"
 
