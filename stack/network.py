@@ -67,6 +67,7 @@ from ..link.ethernet import local_address
 from ..link.impairment import Drop
 from .simulation.addressing import AddressPlan, Subnet, read_address, read_network
 from .simulation.frame import between_groups
+from .simulation.joining import join, place_both
 from .simulation.node import Attachment, Node, SwitchNode, recorder
 from .simulation.outside import Outside, RealTime
 from .simulation.routing import settle
@@ -225,8 +226,8 @@ class Network:
             raise ValueError(f"mtu: {mtu} is less than any IPv4 link must carry, 68 bytes")
         wire = SimulatedWire(self.scheduler, self.seed, name, (first.name, second.name), mtu)
         wire.check(conditions)
-        subnet = self._subnet(first, second, name)
-        places = self._assign_both((first, second), subnet, addresses)
+        subnet = join(first, second, name, self.switches.values())
+        places = place_both(self._plan, subnet, (first, second), addresses)
         ports = wire.connect(_link_addresses(places))
         wire.set(**conditions)
         self.wires[name] = wire
@@ -528,53 +529,6 @@ class Network:
 
     def _member(self, each: str | Node) -> Node:
         return self[_name(each)]
-
-    def _subnet(self, first: Node | SwitchNode, second: Node | SwitchNode, name: str) -> Subnet:
-        """The subnet that a new wire is, or becomes part of."""
-        if isinstance(first, SwitchNode) and isinstance(second, SwitchNode):
-            return self._merge(first, second)
-        for end in (first, second):
-            if isinstance(end, SwitchNode):
-                return end.subnet
-        return Subnet(name)
-
-    def _merge(self, first: SwitchNode, second: SwitchNode) -> Subnet:
-        kept, gone = first.subnet, second.subnet
-        if kept is gone:
-            raise ValueError(f"another way from {first.name} to {second.name}: switches must not form a loop")
-        if kept.network is None:
-            kept, gone = gone, kept
-        if gone.network is not None:
-            raise ValueError(
-                f"{first.name} is {first.subnet.network}, {second.name} is {second.subnet.network}: "
-                "join switches before hosts, or with a router"
-            )
-        for switch in self.switches.values():
-            if switch.subnet is gone:
-                switch.subnet = kept
-        return kept
-
-    def _assign_both(self, ends: tuple[Any, Any], subnet: Subnet, wanted: tuple[str | None, str | None]) -> list[Any]:
-        """The addresses of the ends of a new wire: both of them, or neither."""
-        first = self._assign(ends[0], subnet, wanted[0])
-        try:
-            return [first, self._assign(ends[1], subnet, wanted[1])]
-        except ValueError:
-            if first is not None:
-                del subnet.members[first.ip]
-            raise
-
-    def _assign(self, end: Node | SwitchNode, subnet: Subnet, wanted: str | None) -> Any:
-        """The address of one end of a new wire; None for a switch."""
-        if isinstance(end, SwitchNode):
-            if wanted is not None:
-                raise ValueError(f"{end.name} is a switch, and has no address {wanted}")
-            return None
-        if wanted is None:
-            wanted, end.wanted_address = end.wanted_address, None
-        place = self._plan.assign(subnet, wanted, end.name)
-        subnet.members[place.ip] = end
-        return place
 
     def _attach(self, end: Node | SwitchNode, wire: SimulatedWire, subnet: Subnet, port: Port, place: Any) -> None:
         if isinstance(end, SwitchNode):

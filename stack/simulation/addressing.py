@@ -58,6 +58,12 @@ class AddressPlan:
         self._networks[network] = subnet
         subnet.network = network
 
+    def withdraw(self, subnet: Subnet) -> None:
+        """Take back the addresses of a subnet that nobody is on; harmless if it has none."""
+        if subnet.network is not None:
+            self._networks[subnet.network] = None
+            subnet.network = None
+
     def assign(self, subnet: Subnet, wanted: str | None, who: str) -> IPv4Interface:
         """An address on ``subnet`` for ``who``. Raises ValueError for one that is taken, or belongs elsewhere."""
         if wanted is None:

@@ -139,14 +139,16 @@ def test_what_makes_no_sense_is_a_value_error_that_names_it(message: str, build:
 def test_a_wire_that_cannot_be_leaves_no_address_behind() -> None:
     network = Network()
     network.switch("lan", "10.1.0.0/24")
-    network.host("a"), network.host("b")
+    network.host("a", "10.2.0.1/24"), network.host("b")
     with pytest.raises(ValueError, match="300"):
-        network.wire("a", "b", addresses=("10.2.0.1/24", "10.1.0.300"))
+        network.wire("a", "b", addresses=(None, "10.2.0.300"))
     with pytest.raises(ValueError, match="has no address"):
         network.wire("a", "lan", addresses=("10.1.0.5", "10.1.0.6"))
     network.wire("b", "lan", addresses=("10.1.0.5", None))
-    assert not network["a"].addresses
     assert list(network.wires) == ["b-lan"]
+    network.wire("a", "b")
+    assert network["a"].addresses == ["10.2.0.1"]
+    assert network["b"].addresses == ["10.1.0.5", "10.2.0.2"]
 
 
 def test_an_unknown_condition_is_a_type_error() -> None:
