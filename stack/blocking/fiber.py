@@ -10,7 +10,10 @@ import contextvars
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from greenlet import GreenletExit, getcurrent, greenlet
+try:
+    from greenlet import GreenletExit, getcurrent, greenlet
+except ImportError:
+    raise ImportError("programs with blocking calls need greenlets: pip install 'netower[simulation]'") from None
 
 from .swaps import swapped
 
@@ -119,7 +122,11 @@ def fallback(outside: Any) -> Callable[[Callable[..., Any]], Any]:
         def function(*args: Any, **kwargs: Any) -> Any:
             return (outside if current() is None else inside)(*args, **kwargs)
 
-        function.__name__ = function.__qualname__ = getattr(outside, "__name__", inside.__name__)
+        # The code's name too: it is what tracebacks show, and `where`.
+        name = getattr(outside, "__name__", inside.__name__)
+        full = f"{outside.__module__}.{name}"
+        function.__code__ = function.__code__.replace(co_name=name, co_qualname=full)
+        function.__name__ = function.__qualname__ = name
         function.__doc__ = inside.__doc__
         return function
 

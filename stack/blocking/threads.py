@@ -67,6 +67,10 @@ class Lock:
     ) -> None:
         self.release()
 
+    def _is_owned(self) -> bool:
+        """What conditions would try to find out by acquiring it."""
+        return self._held
+
     def _at_fork_reinit(self) -> None:
         self.__init__()  # type: ignore[misc]
 
