@@ -218,6 +218,37 @@ def _get_syn_retries(socket: Any) -> int:
     return int(socket.options.syn_retries or socket.calls.host.tcp.settings.syn_retries)
 
 
+def _set_quick_ack(socket: Any, value: int) -> None:
+    socket.options.quick_ack = bool(value & 1)
+    if socket.connection is not None:
+        socket.connection.acknowledge_quickly(socket.options.quick_ack)
+
+
+def _set_window_clamp(socket: Any, value: int) -> None:
+    if value <= 0 and (value or socket.connection is not None):
+        raise error(errno.EINVAL)
+    socket.options.window_clamp = max(value, _MIN_RECEIVE_BUFFER // 2) if value else 0
+
+
+def _handshake_time_outs(socket: Any, retries: int) -> list[float]:
+    """When a SYN and ACK that nobody answers is sent again, as Linux counts TCP_DEFER_ACCEPT: in seconds."""
+    settings = socket.calls.host.tcp.settings
+    times, wait = [0.0], settings.initial_rto
+    for _ in range(retries):
+        times.append(times[-1] + wait)
+        wait = min(wait * 2, settings.max_rto)
+    return times
+
+
+def _set_defer_accept(socket: Any, value: int) -> None:
+    times = _handshake_time_outs(socket, 255)
+    socket.options.defer_accept = next((number for number, time in enumerate(times) if time >= value), 255)
+
+
+def _get_defer_accept(socket: Any) -> int:
+    return int(_handshake_time_outs(socket, socket.options.defer_accept)[-1])
+
+
 _COMMON: Final[Options] = {
     (n.SOL_SOCKET, n.SO_TYPE): Option(attrgetter("type")),
     (n.SOL_SOCKET, n.SO_DOMAIN): Option(attrgetter("family")),
@@ -254,10 +285,10 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_USER_TIMEOUT): _number("options.user_timeout", 0, _INT_MAX, per=1000),
     (n.IPPROTO_TCP, n.TCP_CONGESTION): Option(lambda socket: b"reno".ljust(16, b"\0"), _set_congestion, size=1),
     (n.IPPROTO_TCP, n.TCP_INFO): Option(tcp_info),
-    **_stored(n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT),
-    **_stored(n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP),
-    **_stored(n.IPPROTO_TCP, n.TCP_QUICKACK, 1, switch=True),
-    **_stored(n.IPPROTO_TCP, n.TCP_NOTSENT_LOWAT),
+    (n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT): Option(_get_defer_accept, _set_defer_accept),
+    (n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP): Option(attrgetter("options.window_clamp"), _set_window_clamp),
+    (n.IPPROTO_TCP, n.TCP_QUICKACK): Option(lambda socket: int(socket.options.quick_ack), _set_quick_ack),
+    (n.IPPROTO_TCP, n.TCP_NOTSENT_LOWAT): _number("options.notsent_low_water", 0, _INT_MAX),
     (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("options.hop_limit"), _set_hop_limit("options.hop_limit"), -1, 255),
     # The two ECN bits are TCP's own.
     (n.IPPROTO_IP, n.IP_TOS): Option(

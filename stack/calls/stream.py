@@ -359,8 +359,7 @@ class StreamSocket(Socket):
         if connection is not None and not over and connection.state not in OPENING:
             if connection.readable >= self.receive_low_water:
                 bits |= n.POLLIN
-            # Linux: room for half of what is queued, so that a writer is not woken for every few bytes.
-            if not shut & _WR and connection.room and connection.room * 2 >= connection.unacknowledged:
+            if not shut & _WR and connection.writable:
                 bits |= n.POLLOUT
         if over or shut & _WR:
             bits |= n.POLLOUT

@@ -143,7 +143,8 @@ class StreamGate(Gate[StreamSocket]):
         socket, end = self.socket, self.end
         while (size := waiting_bytes(end) - 1) > 0:
             room = socket.room
-            self._stalled = room < min(size, WORTHWHILE) and (room <= 0 or socket.unacknowledged > 0)
+            worthwhile = min(size, WORTHWHILE, socket.options.notsent_low_water // 2 or WORTHWHILE)
+            self._stalled = room < worthwhile and (room <= 0 or socket.unacknowledged > 0)
             if self._stalled:
                 return  # on_socket comes back when there is room
             size = min(size, room, READ_SIZE)

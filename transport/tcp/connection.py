@@ -56,6 +56,7 @@ class Connection:
         "challenged_at",
         "congestion",
         "cwnd_limited",
+        "deferred",
         "dirty",
         "duplicates",
         "error",
@@ -95,8 +96,8 @@ class Connection:
         "rcv_shift",
         "rcv_space",
         "readable",
-        "receive_ended",
         "reassembly",
+        "receive_ended",
         "received",
         "recover",
         "recovering",
@@ -128,6 +129,7 @@ class Connection:
         "ts_recent",
         "tso_size",
         "unacknowledged_since",
+        "unsent_full",
     )
 
     def __init__(
@@ -170,6 +172,10 @@ class Connection:
         self.small_sent = 0
         self.snd_limit = options.send_buffer or settings.send_buffer
         self.room_wanted = False
+        #: The user was told to wait until more has been sent (``options.notsent_low_water``).
+        self.unsent_full = False
+        #: The handshake is complete but for data (``options.defer_accept``).
+        self.deferred = False
         self.rtt = RoundTrip(settings.initial_rto)
         self.rtt_seq = 0
         self.rtt_time = 0.0
@@ -186,7 +192,7 @@ class Connection:
         self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_grow_at = 0
         self.rcv_mss = _DEFAULT_MSS[len(remote[0])]
         self.must_acknowledge = False
-        self.quick_acks = settings.quick_acks
+        self.quick_acks = settings.quick_acks if options.quick_ack else 0
         self.ts_recent = 0
         self.rcv_scaling = settings.window_scaling
         self.rcv_shift = 0
@@ -222,7 +228,19 @@ class Connection:
         """How many bytes `write` would take now, in bytes; 0 unless data can be sent in this state."""
         if self.state not in SENDING or self.fin_queued:
             return 0
-        return max(self.snd_limit - (self.buffer.end - self.buffer.start), 0)
+        free = max(self.snd_limit - (self.buffer.end - self.buffer.start), 0)
+        low_water = self.options.notsent_low_water
+        return min(free, max(low_water - self.unsent, 0)) if low_water else free
+
+    @property
+    def writable(self) -> bool:
+        """Whether a writer should be woken: there is room for half of what is queued, so that it is not woken for every
+        few bytes, and no more than half of what may be unsent is (both as on Linux)."""
+        low_water = self.options.notsent_low_water
+        if not self.room or (low_water and self.unsent * 2 >= low_water):
+            return False
+        queued = self.buffer.end - self.buffer.start
+        return (self.snd_limit - queued) * 2 >= queued
 
     def write(self, data: Buffer) -> None:
         """SEND (RFC 9293 §3.10.2): take all of ``data``, uncopied: the caller must not change them any more.
@@ -235,6 +253,8 @@ class Connection:
         buffer.append(data)
         if (buffer.end - buffer.start) * 3 > self.snd_limit * 2:
             self.room_wanted = True
+        if self.options.notsent_low_water:
+            self.unsent_full = self.unsent * 2 >= self.options.notsent_low_water
         self.mark()
 
     def shutdown(self) -> None:
@@ -273,6 +293,13 @@ class Connection:
         self.received.clear()
         self.readable = 0
 
+    def acknowledge_quickly(self, quickly: bool) -> None:
+        """TCP_QUICKACK: acknowledge at once, what waits and the next segments; or wait for answers to ride on."""
+        self.quick_acks = self.tcp.settings.quick_acks if quickly else 0
+        if quickly and self.rcv_nxt > self.rcv_acked:
+            self.must_acknowledge = True
+            self.mark()
+
     def options_changed(self) -> None:
         """Act on a change in ``options`` (nodelay and cork off send what they held back; keep-alive starts)."""
         self.use_path(self.path)
@@ -305,6 +332,9 @@ class Connection:
         self.dirty = False
         if self.state not in _SILENT:
             output.flush(self)
+        if self.unsent_full and self.writable:
+            self.unsent_full = False
+            self.tell()
 
     def tell(self) -> None:
         """Have the observer called at the end of the batch."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import output, recovery, timers
 from .header import ACK
-from .state import OPENING
+from .state import OPENING, State
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -24,7 +24,8 @@ def wake(c: Connection) -> None:
         output.acknowledge(c)
     if c.retransmit_at <= now:
         c.retransmit_at = inf
-        recovery.timed_out(c)
+        if not _defers(c):
+            recovery.timed_out(c)
     if c.persist_at <= now:
         c.persist_at = inf
         _probe_window(c)
@@ -36,6 +37,16 @@ def wake(c: Connection) -> None:
     next_deadline = min(c.retransmit_at, c.persist_at, c.acknowledge_at, c.keepalive_at, c.give_up_at)
     if next_deadline < inf:
         timers.arm(c, next_deadline)
+
+
+def _defers(c: Connection) -> bool:
+    """Whether the peer, whose ACK we have seen, just has not sent its first data yet. It is not reminded but for the
+    last time (as Linux does for TCP_DEFER_ACCEPT): then its ACK opens the connection."""
+    if not c.deferred or c.state is not State.SYN_RECEIVED or c.retries >= c.options.defer_accept - 1:
+        return False
+    c.retries += 1
+    c.retransmit_at = c.tcp.scheduler.now + min(c.rtt.rto * (1 << c.retries), c.tcp.settings.max_rto)
+    return True
 
 
 def _probe_window(c: Connection) -> None:
@@ -63,6 +74,14 @@ def _probe_window(c: Connection) -> None:
     timers.set_persist(c)
 
 
+def _silent_too_long(c: Connection) -> bool:
+    """Whether enough probes went unanswered; the user's time-out, where set, takes the place of their number."""
+    options = c.options
+    if options.user_timeout:
+        return c.keepalive_probes > 0 and c.tcp.scheduler.now - c.heard_at >= options.user_timeout
+    return c.keepalive_probes >= options.keepalive_count
+
+
 def _keep_alive(c: Connection) -> None:
     """RFC 9293 §3.8.4: ask a silent peer for a sign of life, with a segment just below the window."""
     options, now = c.options, c.tcp.scheduler.now
@@ -72,7 +91,7 @@ def _keep_alive(c: Connection) -> None:
         c.keepalive_at = now + options.keepalive_idle  # retransmissions and probes find out
     elif not c.keepalive_probes and now < c.heard_at + options.keepalive_idle:
         c.keepalive_at = c.heard_at + options.keepalive_idle
-    elif c.keepalive_probes >= options.keepalive_count:
+    elif _silent_too_long(c):
         c.reset(c.soft_error or errno.ETIMEDOUT)
         return
     else:

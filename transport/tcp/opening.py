@@ -87,6 +87,9 @@ def completed(c: Connection, segment: Segment) -> bool:
     if listener is not None and listener.full:
         c.tcp.counters["tcp.accept_queue_full"] += 1
         return False  # as Linux: the peer is kept waiting, and our SYN and ACK will be sent again
+    if listener is not None and not segment.length and c.retries < c.options.defer_accept:
+        c.deferred = True
+        return False
     c.follow(Event.ACK_OF_SYN)
     c.snd_wnd = c.max_snd_wnd = segment.window << c.snd_shift
     c.snd_wl1, c.snd_wl2 = segment.seq, segment.ack

@@ -139,5 +139,5 @@ def _limit(c: Connection) -> int:
     if c.state is State.SYN_SENT:
         return settings.syn_retries if c.options.syn_retries is None else c.options.syn_retries
     if c.state is State.SYN_RECEIVED:
-        return settings.synack_retries
+        return max(settings.synack_retries, c.options.defer_accept if c.deferred else 0)
     return settings.orphan_retries if c.orphan else settings.retries

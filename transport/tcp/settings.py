@@ -73,5 +73,14 @@ class TcpOptions:
     send_buffer: int | None = None
     hop_limit: int = 64
     traffic_class: int = 0
+    #: Acknowledge the next segments at once rather than wait for an answer to ride on.
+    quick_ack: bool = True
+    #: A listener's connections are not ready before their first data, or before a handshake's answer was sent again
+    #: this many times; 0: they are ready at once.
+    defer_accept: int = 0
+    #: The most unsent bytes that a connection takes from its user; 0: what the send buffer holds.
+    notsent_low_water: int = 0
+    #: The most that is offered as receive window, in bytes; 0: what the buffer holds.
+    window_clamp: int = 0
     #: Whether an address pair may be bound while TIME-WAIT holds it (SO_REUSEADDR).
     reuse: bool = False

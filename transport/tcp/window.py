@@ -14,12 +14,16 @@ def configure(c: Connection) -> None:
     """Set the receive buffer's size from options and settings, and before the handshake the scale that goes with it."""
     settings = c.tcp.settings
     fixed = c.options.receive_buffer
+    clamp = c.options.window_clamp
     limit = fixed or settings.max_receive_buffer
+    if clamp:
+        limit = min(limit, clamp)
     if not c.rcv_nxt and c.rcv_scaling:
         c.rcv_shift = min((limit >> 16).bit_length(), MAX_WINDOW_SHIFT)
     c.rcv_limit = min(limit, 65535 << c.rcv_shift)
     if fixed or not c.rcv_nxt:
-        c.rcv_space = min(fixed or settings.receive_buffer, c.rcv_limit)
+        c.rcv_space = fixed or settings.receive_buffer
+    c.rcv_space = min(c.rcv_space, c.rcv_limit)
 
 
 def start(c: Connection, irs: int) -> None:
