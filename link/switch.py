@@ -38,8 +38,8 @@ class Switch:
     def attach(self, link: Link) -> Callable[[], None]:
         """Make a link one of the ports. What is returned serves it: takes the frames that wait there.
 
-        A link in memory calls that by itself (it becomes the ``observer``); one with a descriptor has to be watched, and
-        is served a batch at a time, since more may come all the while.
+        A link in memory calls that by itself (it becomes the ``observer``); one with a descriptor has to be watched,
+        and is served a batch at a time, since more may come all the while.
         """
         self.ports.append(link)
         in_memory = link.fileno() < 0
