@@ -48,8 +48,13 @@ def conversations(segments: Iterable[Segment]) -> list[Conversation]:
     return found
 
 
-def render(conversation: Conversation, *, limit: int | None = None, width: int = 100) -> Iterator[str]:
-    """The lines of the diagram, the client's lifeline to the left; sequence numbers count from either side's first."""
+def render(
+    conversation: Conversation, *, limit: int | None = None, last: int | None = None, width: int = 100
+) -> Iterator[str]:
+    """The lines of the diagram, the client's lifeline to the left; sequence numbers count from either side's first.
+
+    ``limit``: how many segments are drawn; ``last``: only so many, from the end.
+    """
     width = max(NARROWEST, min(WIDEST, width))
     inner = width - TIME_WIDTH - 3
     client, server = str(conversation.client), str(conversation.server)
@@ -57,13 +62,16 @@ def render(conversation: Conversation, *, limit: int | None = None, width: int =
     yield _between("", inner)
     labels = _Labels(conversation)
     start = conversation.segments[0].time
-    shown = conversation.segments[:limit]
+    earlier = max(0, len(conversation.segments) - last) if last is not None else 0
+    if earlier:
+        yield _between(f"… {earlier} segments before", inner)
+    shown = conversation.segments[earlier:][:limit]
     for segment in shown:
         words, options = labels.describe(segment)
         rightwards = segment.source == conversation.client
         time = f"{(segment.time - start) * 1e3:.3f} ms"
         yield from _rung(time, words, options, inner, rightwards)
-    if hidden := len(conversation.segments) - len(shown):
+    if hidden := len(conversation.segments) - earlier - len(shown):
         yield _between(f"… {hidden} more segments", inner)
 
 

@@ -136,7 +136,8 @@ class Network:
         self._loop: SimulatedLoop | None = None
         #: Those written with blocking calls that have not ended, in the order they were started.
         self.programs: dict[BlockingProgram, None] = {}
-        self._pcap = pcap
+        #: The folder of the captures, if there are to be any.
+        self.pcap = pcap
         self._recorders: list[Any] = []
         if pcap is not None:
             os.makedirs(pcap, exist_ok=True)
@@ -539,7 +540,7 @@ class Network:
         end.attach(attachment)
 
     def _recorder(self, file: str) -> Any:
-        made = recorder(self._pcap, file, _LINKTYPE_ETHERNET, lambda: self.scheduler.now + self._since)
+        made = recorder(self.pcap, file, _LINKTYPE_ETHERNET, lambda: self.scheduler.now + self._since)
         if made is not None:
             self._recorders.append(made)
         return made
