@@ -17,8 +17,8 @@
         reader, _ = await asyncio.open_connection("server", 7)
         assert await reader.read() == b"hello"
 
-An ``async def`` test that asks for ``network``, and is not marked for another plugin (asyncio, anyio, trio), runs on the
-network's event loop: on the host ``test``, which is made for it, or on one of its fixtures' if it is marked, for example,
+An ``async def`` test that asks for ``network``, and is not marked for another plugin (asyncio, anyio, trio), runs on
+the network's event loop: on the host ``test``, which is made for it, or on another if it is marked, for example
 ``@pytest.mark.netower(on="client", until="1h", wall="10s")``; bounds as those of `Network.run`. Where ``network`` is
 somebody's own fixture that returns a `Network`, all the same is true of it.
 """
@@ -100,7 +100,7 @@ def _network_of(item: pytest.Item) -> Network | None:
     """What the test got as ``network``, if that is one of ours."""
     found = getattr(item, "funcargs", {}).get("network")
     if type(found).__module__.startswith("netower.") and type(found).__name__ == "Network":
-        return found  # type: ignore[no-any-return]  # (importing the class here would cost each run of pytest its time)
+        return found  # importing the class here would cost every run of pytest its time
     return None
 
 
