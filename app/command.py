@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 #: In the order ``netower --help`` lists them; each is a module beside this one that has a ``command``.
-COMMANDS: Final = ("demo", "up", "run", "ping", "ss", "ip", "serve", "ladder", "path", "bench")
+COMMANDS: Final = ("demo", "up", "run", "ping", "ss", "ip", "sysctl", "serve", "ladder", "path", "packetdrill", "bench")
 
 MISUSE: Final = 2
 FAILURE: Final = 1

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...link.ethernet import address_text
 from ...net.address import parse, text
 from ...net.ping import EchoReply
+from .. import sysctl
 from .sockets import sockets
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ def answer(server: StackServer, name: str, arguments: dict[str, Any], reply: Cal
     """
     if name == "ping":
         ping(server, reply, **arguments)
+        return
+    if name == "settings":
+        reply(settings(server, **arguments))
         return
     ask = _QUESTIONS.get(name)
     if ask is None:
@@ -44,6 +48,21 @@ def ping(server: StackServer, reply: Callable[[Any], None], address: str, timeou
         server.host.internet.icmp.pings.ping(parse(address), told, size=size, timeout=timeout)
     except OSError as error:  # no route, for one
         reply({"error": os.strerror(error.errno or 0)})
+
+
+def settings(server: StackServer, names: list[str], changes: list[list[str]]) -> dict[str, str]:
+    """Change settings, then read them and those named (with none of either: all), under Linux's names.
+
+    A name that is not known, or a value that cannot be, is the one answer, as ``error``; nothing after it is changed.
+    """
+    host = server.host
+    try:
+        for name, value in changes:
+            sysctl.write(host, name, value)
+        wanted = [*names, *(name for name, _ in changes)] or sysctl.names()
+        return {name: sysctl.read(host, name) for name in wanted}
+    except (KeyError, ValueError) as error:
+        return {"error": str(error.args[0])}
 
 
 def interfaces(server: StackServer) -> list[dict[str, Any]]:

@@ -1,0 +1,239 @@
+"""The system calls of a script, upon the stack's calls."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket as kernel
+import termios
+from typing import TYPE_CHECKING, Any, Final
+
+from ...stack.calls import StreamSocket
+from ...stack.calls import numbers as n
+from ...transport.tcp.state import OPENING, State
+from . import polling, transfer
+from .constants import CONSTANTS
+from .errors import Unsupported
+from .process import Descriptor, Process, error, is_datagram, is_finishing
+from .syntax import Anything, Name
+from .values import address, check_address, check_number, check_option_value, number, option_value, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .process import Result, Waiting
+    from .syntax import Call, Expression
+
+Arguments = tuple[Any, ...]
+_MAX_OPTION: Final = 1024
+
+
+def start(process: Process, call: Call) -> Result | Waiting:
+    """Make a call. Its result, or a generator if it may wait; raises what the call raises, Mismatch for what it gives
+    through pointers, and Unsupported for what is not known."""
+    make = _CALLS.get(call.name)
+    if make is None:
+        raise Unsupported(f"the call {call.name}")
+    try:
+        return make(process, *call.arguments)
+    except TypeError as failure:
+        if "argument" in str(failure):
+            raise Unsupported(f"{call.name} with {len(call.arguments)} arguments") from failure
+        raise
+
+
+def _socket(process: Process, family: Expression, kind: Expression, protocol: Expression) -> Result:
+    kinds = number(kind)
+    families = n.AF_INET if isinstance(family, Anything) else number(family)
+    if families == CONSTANTS["AF_INET6"]:
+        raise Unsupported("IPv6 sockets")
+    if kinds & n.SOCK_TYPE_MASK == n.SOCK_RAW:
+        raise Unsupported("raw sockets")
+    made = process.machine.host.calls.socket(families, kinds, number(protocol))
+    return Descriptor(made, nonblocking=bool(kinds & kernel.SOCK_NONBLOCK))
+
+
+def _bind(process: Process, fd: Expression, where: Expression, size: Expression) -> int:
+    descriptor = process.descriptor(fd)
+    if isinstance(where, Anything):
+        local = process.machine.local, process.configuration.bind_port
+    else:
+        local = address(where)
+    descriptor.socket.bind(local)
+    if is_datagram(descriptor):
+        process.flows.udp_ports = descriptor.socket.getsockname()[1], process.flows.udp_ports[1]
+    return 0
+
+
+def _listen(process: Process, fd: Expression, backlog: Expression) -> int:
+    descriptor = process.descriptor(fd)
+    descriptor.socket.listen(number(backlog))
+    process.flows.local_port = descriptor.socket.getsockname()[1]
+    return 0
+
+
+def _accept(process: Process, fd: Expression, peer: Expression, size: Expression) -> Waiting:
+    return _accept4(process, fd, peer, size)
+
+
+def _accept4(
+    process: Process, fd: Expression, peer: Expression, size: Expression, flags: Expression | None = None
+) -> Waiting:
+    descriptor = process.descriptor(fd)
+    limit = descriptor.time_limit(n.SO_RCVTIMEO, process.now)
+    while True:
+        try:
+            accepted = descriptor.socket.accept()
+            break
+        except BlockingIOError:
+            if descriptor.nonblocking or (limit is not None and process.now >= limit):
+                raise
+        yield limit
+    assert isinstance(accepted, StreamSocket)
+    check_address(peer, accepted.remote)
+    nonblocking = flags is not None and number(flags) & kernel.SOCK_NONBLOCK
+    return Descriptor(accepted, nonblocking=bool(nonblocking))
+
+
+def _connect(process: Process, fd: Expression, where: Expression, size: Expression) -> Waiting:
+    descriptor = process.descriptor(fd)
+    target: tuple[bytes, int] | None
+    if isinstance(where, Anything):
+        target = process.machine.remote, process.configuration.connect_port
+    elif "AF_UNSPEC" in show(where):
+        target = None
+    else:
+        target = address(where)
+    limit = descriptor.time_limit(n.SO_SNDTIMEO, process.now)
+    begun = 0
+    while True:
+        try:
+            descriptor.socket.connect(target)
+            break
+        except OSError as failure:
+            begun = begun or failure.errno or 0
+            if failure.errno not in (errno.EINPROGRESS, errno.EALREADY) or descriptor.nonblocking:
+                raise
+        if limit is not None and process.now >= limit:
+            raise error(begun)
+        yield limit
+    if is_datagram(descriptor) and target is not None:
+        process.flows.udp_ports = descriptor.socket.getsockname()[1], target[1]
+    return 0
+
+
+def _shutdown(process: Process, fd: Expression, how: Expression) -> int:
+    process.descriptor(fd).socket.shutdown(number(how))
+    return 0
+
+
+def _close(process: Process, fd: Expression) -> Waiting:
+    found = process.table.pop(number(fd), None)
+    if found is None:
+        raise error(errno.EBADF)
+    if isinstance(found, Descriptor):
+        yield from _linger(process, found)
+        found.socket.close()
+    return 0
+
+
+def _linger(process: Process, descriptor: Descriptor) -> Waiting:
+    """Wait until the peer has acknowledged everything, if SO_LINGER says so."""
+    stream = descriptor.socket
+    if isinstance(stream, StreamSocket) and stream.lingering and not descriptor.nonblocking and not stream.readable:
+        limit = process.now + (stream.linger or 0)
+        if stream.connection is not None and stream.connection.state in (State.ESTABLISHED, State.CLOSE_WAIT):
+            stream.shutdown(n.SHUT_WR)
+        while is_finishing(stream) and process.now < limit:
+            yield limit
+    return 0
+
+
+def _getsockname(process: Process, fd: Expression, where: Expression, size: Expression) -> int:
+    check_address(where, process.descriptor(fd).socket.getsockname())
+    return 0
+
+
+def _getpeername(process: Process, fd: Expression, where: Expression, size: Expression) -> int:
+    check_address(where, process.descriptor(fd).socket.getpeername())
+    return 0
+
+
+def _setsockopt(
+    process: Process, fd: Expression, level: Expression, option: Expression, value: Expression, size: Expression
+) -> int:
+    descriptor = process.descriptor(fd)
+    if isinstance(value, Name) and value.name == "NULL" and number(size):
+        raise error(errno.EFAULT)
+    if number(size) < 0:
+        raise error(errno.EINVAL)
+    descriptor.socket.setsockopt(number(level), number(option), option_value(value, number(size)))
+    return 0
+
+
+def _getsockopt(
+    process: Process, fd: Expression, level: Expression, option: Expression, value: Expression, size: Expression
+) -> int:
+    descriptor = process.descriptor(fd)
+    asked = _MAX_OPTION if isinstance(size, Anything) else number(size)
+    check_option_value(value, descriptor.socket.getsockopt(number(level), number(option), asked))
+    return 0
+
+
+def _fcntl(process: Process, fd: Expression, command: Expression, argument: Expression | None = None) -> int:
+    descriptor = process.descriptor(fd)
+    what = number(command)
+    if what == fcntl.F_GETFL:
+        return os.O_RDWR | (os.O_NONBLOCK if descriptor.nonblocking else 0)
+    if what == fcntl.F_SETFL and argument is not None:
+        descriptor.nonblocking = bool(number(argument) & os.O_NONBLOCK)
+        return 0
+    raise Unsupported(f"fcntl {show(command)}")
+
+
+def _ioctl(process: Process, fd: Expression, request: Expression, value: Expression) -> int:
+    descriptor = process.descriptor(fd)
+    what = number(request)
+    if what == termios.FIONBIO:
+        descriptor.nonblocking = bool(number(value))
+        return 0
+    count = _WAITING.get(what)
+    if count is None:
+        raise Unsupported(f"ioctl {show(request)}")
+    stream = descriptor.stream
+    if stream.listening:
+        raise error(errno.EINVAL)
+    opened = stream.connection is not None and stream.connection.state not in OPENING
+    check_number("value", value, count(stream) if opened else 0)
+    return 0
+
+
+def _unsent(stream: StreamSocket) -> int:
+    return stream.connection.unsent if stream.connection is not None else 0
+
+
+_WAITING: Final[dict[int, Callable[[StreamSocket], int]]] = {
+    termios.FIONREAD: lambda stream: stream.readable,
+    termios.TIOCOUTQ: lambda stream: stream.unacknowledged,
+    CONSTANTS["SIOCOUTQNSD"]: _unsent,
+}
+
+_CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {
+    "socket": _socket,
+    "bind": _bind,
+    "listen": _listen,
+    "accept": _accept,
+    "accept4": _accept4,
+    "connect": _connect,
+    "shutdown": _shutdown,
+    "close": _close,
+    "getsockname": _getsockname,
+    "getpeername": _getpeername,
+    "setsockopt": _setsockopt,
+    "getsockopt": _getsockopt,
+    "fcntl": _fcntl,
+    "ioctl": _ioctl,
+    **transfer.CALLS,
+    **polling.CALLS,
+}

@@ -1,0 +1,85 @@
+"""The command line of ``netower packetdrill``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..parameters import json_option
+from .configuration import Configuration
+from .engine import Outcome, Verdict, run_file
+from .errors import Unsupported
+from .report import print_outcomes
+
+
+def _definition(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = [value.partition("=") for value in values]
+    for word, sign, _ in pairs:
+        if not sign or not word:
+            raise click.BadParameter(f"{word!r} is not NAME=VALUE")
+    return {word: meaning.strip("\"'`") for word, _, meaning in pairs}
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, required=True, metavar="FILE...")
+@click.option("-D", "--define", "definitions", multiple=True, metavar="NAME=VALUE", callback=_definition,
+              help="A word of the scripts, and what it stands for (repeatable).")  # fmt: skip
+@click.option("--strict-segments", "--strict_segments", is_flag=True,
+              help="What a script sends or expects in one piece must be one segment.")  # fmt: skip
+@click.option("-v", "--verbose", is_flag=True, help="Show also what the scripts let pass.")
+@json_option
+def command(
+    arguments: tuple[str, ...], definitions: dict[str, str], strict_segments: bool, verbose: bool, as_json: bool
+) -> int:
+    """Run scripts in packetdrill's language against this stack, in virtual time.
+
+    A FILE may be a folder: then all *.pkt files in it and below. Options of packetdrill's own (--tolerance_usecs=4000,
+    --local_ip=192.168.0.1, …) are known as a script knows them. Nothing that a script gives the shell is executed: its
+    settings are the stack's (see `netower sysctl`). The Python in a script is executed, so run no scripts that you do
+    not trust. Exit status 1: a script failed.
+
+    \b
+    Examples:
+      netower packetdrill handshake.pkt
+      netower packetdrill --json tests/conformance > outcomes.json
+      netower packetdrill --tolerance_usecs=10000 -D MSS=1000 scripts/*.pkt
+    """  # fmt: skip
+    configuration = Configuration(strict_segments=strict_segments)
+    configuration, files = _read_arguments(arguments, configuration)
+    scripts = [script for file in files for script in _scripts(Path(file))]
+    if not scripts:
+        raise click.UsageError("no script is given, or there is none in the folder")
+    outcomes = [(str(script), _run(script, configuration, definitions)) for script in scripts]
+    print_outcomes(outcomes, as_json=as_json, verbose=verbose)
+    return int(any(outcome.verdict is Verdict.FAILED for _, outcome in outcomes))
+
+
+def _read_arguments(arguments: tuple[str, ...], configuration: Configuration) -> tuple[Configuration, list[str]]:
+    """Options that are packetdrill's, and the files."""
+    files = []
+    for argument in arguments:
+        if not argument.startswith("--"):
+            files.append(argument)
+            continue
+        name, _, value = argument[2:].partition("=")
+        try:
+            configuration = configuration.with_option(name, value)
+        except (Unsupported, ValueError) as error:
+            raise click.UsageError(f"{argument}: {error}") from None
+    return configuration, files
+
+
+def _scripts(path: Path) -> list[Path]:
+    if path.is_dir():
+        return sorted(path.rglob("*.pkt"))
+    if not path.is_file():
+        raise click.UsageError(f"{path}: no such file")
+    return [path]
+
+
+def _run(script: Path, configuration: Configuration, definitions: dict[str, str]) -> Outcome:
+    try:
+        return run_file(script, configuration, definitions)
+    except UnicodeDecodeError:
+        return Outcome(Verdict.FAILED, "the script cannot be read: it is no text")

@@ -1,0 +1,80 @@
+"""Python in a script: assertions on what TCP_INFO says."""
+
+from __future__ import annotations
+
+from struct import Struct, calcsize
+from typing import TYPE_CHECKING, Any, Final
+
+from ...stack.calls import numbers as n
+from .constants import STATES
+from .errors import Mismatch, Unsupported
+
+if TYPE_CHECKING:
+    from ...stack.calls import StreamSocket
+
+#: struct tcp_info (include/uapi/linux/tcp.h), field by field; the two octets of bit fields come apart below.
+_FIELDS: Final = (
+    ("B", "state ca_state retransmits probes backoff options wscales flags"),
+    ("I", "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv "
+          "last_ack_recv pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space "
+          "total_retrans"),
+    ("Q", "pacing_rate max_pacing_rate bytes_acked bytes_received"),
+    ("I", "segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out"),
+    ("Q", "delivery_rate busy_time rwnd_limited sndbuf_limited"),
+    ("I", "delivered delivered_ce"),
+    ("Q", "bytes_sent bytes_retrans"),
+    ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash"),
+)  # fmt: skip
+_NAMED: Final = [(code, name) for code, names in _FIELDS for name in names.split()]
+_PREFIX: Final = "tcpi_"
+
+
+class Snippets:
+    """The Python of one script: what one snippet defines, the next one knows."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, Any] = dict(STATES)
+
+    def run(self, text: str, line: int, socket: StreamSocket | None) -> None:
+        """Run a snippet, with the fields of ``socket``'s TCP_INFO as variables ``tcpi_…``.
+
+        Raises Mismatch for an assertion that fails and any other error, Unsupported for a field of TCP_INFO that the
+        stack does not fill in.
+        """
+        if socket is not None:
+            self._names |= info(socket.getsockopt(n.IPPROTO_TCP, n.TCP_INFO))
+        source = "\n" * (line - 1) + _dedented(text)
+        try:
+            exec(compile(source, "<script>", "exec"), self._names)
+        except NameError as failure:
+            if str(failure.name).startswith(_PREFIX):
+                raise Unsupported(f"TCP_INFO's {failure.name}") from failure
+            raise Mismatch(str(failure)) from failure
+        except AssertionError as failure:
+            raise Mismatch("the assertion does not hold", _dedented(text).strip(), self._said(text, failure)) from None
+        except Exception as failure:
+            raise Mismatch(f"{type(failure).__name__}: {failure}") from failure
+
+    def _said(self, text: str, failure: AssertionError) -> str:
+        """The values of what the snippet is about."""
+        used = {name: value for name, value in self._names.items() if name.startswith(_PREFIX) and name in text}
+        return " ".join([str(failure), *(f"{name}={value}" for name, value in used.items())]).strip()
+
+
+def _dedented(text: str) -> str:
+    """The snippet as Python takes it: it may begin on the line of its mark, and be indented as a whole."""
+    lines = text.split("\n")
+    indent = min((len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()), default=0)
+    return "\n".join([lines[0].strip(), *(line[indent:].rstrip() for line in lines[1:])])
+
+
+def info(value: bytes) -> dict[str, int]:
+    """The fields of struct tcp_info by name, as far as ``value`` goes."""
+    known = list(_NAMED)
+    while calcsize("=" + "".join(code for code, _ in known)) > len(value):
+        known.pop()
+    numbers = Struct("=" + "".join(code for code, _ in known)).unpack_from(value)
+    found = {_PREFIX + name: number for (_, name), number in zip(known, numbers, strict=True)}
+    scales, flags = found.pop("tcpi_wscales", 0), found.pop("tcpi_flags", 0)
+    found |= {"tcpi_snd_wscale": scales & 0xF, "tcpi_rcv_wscale": scales >> 4}
+    return found | {"tcpi_delivery_rate_app_limited": flags & 1, "tcpi_fastopen_client_fail": flags >> 1 & 3}

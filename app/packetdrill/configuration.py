@@ -1,0 +1,68 @@
+"""What can be chosen about a run: on the command line, and at the beginning of a script."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from .errors import Unsupported
+
+#: Options of packetdrill's that say how it works on a real network: here they mean nothing.
+_MEANINGLESS: Final = frozenset({"persistent_tun_dev", "send_omit_free", "no_cleanup", "verbose", "speed", "debug",
+                                 "socket_under_test", "wire_protocol"})  # fmt: skip
+_TEXTS: Final = {"local_ip", "remote_ip", "gateway_ip"}
+_NUMBERS: Final = {"mtu", "tolerance_usecs", "bind_port", "connect_port", "tcp_ts_tick_usecs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """The defaults are packetdrill's."""
+
+    local_ip: str = "192.168.0.1"
+    gateway_ip: str = "192.168.0.2"
+    remote_ip: str = "192.0.2.1"
+    #: Length of the local subnet's prefix.
+    prefix: int = 16
+    mtu: int = 1500
+    #: Where ``bind`` and ``connect`` go that the script leaves open.
+    bind_port: int = 8080
+    connect_port: int = 8080
+    #: How far from its time an event may happen: so many microseconds, or so much of the time since the event before
+    #: (in percent), whichever is more.
+    tolerance_usecs: int = 4000
+    tolerance_percent: float = 1.0
+    #: A packet may not come as several.
+    strict_segments: bool = False
+    #: How long a tick of TCP's timestamps is, if their values are to be compared; 0: they are not.
+    tcp_ts_tick_usecs: int = 0
+    #: What may go wrong without the script failing: "packet", "syscall".
+    non_fatal: frozenset[str] = frozenset()
+
+    def _with(self, name: str, value: Any) -> Configuration:
+        return replace(self, **{name: value})
+
+    def with_option(self, name: str, value: str) -> Configuration:
+        """The same with one option as a script or a command line writes it, without its dashes.
+
+        Raises Unsupported for an option that is not known, ValueError for a value that makes no sense.
+        """
+        if name in _MEANINGLESS:
+            return self
+        if name == "ip_version":
+            if value != "ipv4":
+                raise Unsupported(f"--ip_version={value}")
+            return self
+        if name in _TEXTS:
+            return self._with(name, str(ipaddress.IPv4Address(value)))
+        if name in _NUMBERS:
+            return self._with(name, int(value))
+        if name == "netmask_ip":
+            return replace(self, prefix=ipaddress.IPv4Network(f"0.0.0.0/{value}").prefixlen)
+        if name == "tolerance_percent":
+            return replace(self, tolerance_percent=float(value))
+        if name == "strict_segments":
+            return replace(self, strict_segments=value.lower() not in ("0", "false"))
+        if name == "non_fatal":
+            return replace(self, non_fatal=frozenset(value.split(",")))
+        raise Unsupported(f"option --{name}")

@@ -1,0 +1,244 @@
+"""Running a script: event by event, on a machine of its own, in virtual time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from . import messages
+from .code import Snippets
+from .configuration import Configuration
+from .errors import Mismatch, ScriptError, Unsupported
+from .flows import Flows
+from .machine import Machine
+from .outbound import Outbound
+from .parser import parse
+from .process import Process
+from .shell import Shell
+from .syntax import Call, Code, Command, Event, IcmpPacket, TcpPacket, UdpPacket
+from .task import Task
+from .wire import ECN, TCP, Datagram
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .syntax import Action, IpInfo, Packet, Script
+
+#: How long is waited for an event that may happen at any time, in seconds.
+_AT_ANY_TIME: Final = 3600.0
+
+
+class Verdict(Enum):
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a script went. ``line`` (from 1), ``expected`` and ``actual`` say where and how it failed, ``reason`` why, or
+    why it was skipped; ``remarks`` are what it did not fail for, as it says itself."""
+
+    verdict: Verdict
+    reason: str = ""
+    line: int = 0
+    expected: str = ""
+    actual: str = ""
+    remarks: list[str] = field(default_factory=list)
+
+
+def run_file(path: Path, configuration: Configuration, definitions: Mapping[str, str]) -> Outcome:
+    """Run the script in a file. Raises OSError and UnicodeDecodeError for a file that cannot be read."""
+    return run(path.read_text(), configuration, definitions, path.parent)
+
+
+def run(
+    text: str,
+    configuration: Configuration | None = None,
+    definitions: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> Outcome:
+    """Run a script; ``folder`` is where files are that its commands name."""
+    line = 0
+    configuration = configuration or Configuration()
+    try:
+        script = parse(text, {**PREDEFINED, **(definitions or {})})
+        for name, value in script.options:
+            configuration = configuration.with_option(name, value)
+        engine = Engine(configuration, folder or Path())
+        try:
+            engine.run(script)
+        finally:
+            line = engine.line
+    except ScriptError as failure:
+        return Outcome(Verdict.FAILED, f"the script cannot be read: {failure}", failure.line)
+    except Unsupported as reason:
+        return Outcome(Verdict.SKIPPED, f"unsupported: {reason}", line)
+    except Mismatch as failure:
+        return Outcome(Verdict.FAILED, str(failure), line, failure.expected, failure.actual, engine.remarks)
+    except ValueError as failure:
+        return Outcome(Verdict.FAILED, f"the script asks for what cannot be: {failure}", line)
+    return Outcome(Verdict.PASSED, remarks=engine.remarks)
+
+
+#: What packetdrill's runners define for IPv4.
+PREDEFINED: Final = {"CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"}
+
+
+class Engine:
+    """One run. ``line``: that of the current event."""
+
+    def __init__(self, configuration: Configuration, folder: Path) -> None:
+        self.line = 0
+        self.remarks: list[str] = []
+        self._configuration = configuration
+        self._machine = Machine(configuration)
+        self._flows = Flows(self._machine, configuration)
+        self._outbound = Outbound(self._machine, self._flows, configuration)
+        self._process = Process(self._machine, self._flows, configuration)
+        self._shell = Shell(self._machine, folder)
+        self._snippets = Snippets()
+        self._task: tuple[int, Task] | None = None
+        self._machine.settled = self._resume
+
+    def run(self, script: Script) -> None:
+        """Raises Mismatch, Unsupported."""
+        if script.setup is not None:
+            self._shell.run(script.setup.text)
+        for event in script.events:
+            self.line = event.line
+            self._happen(event)
+        self._finish_task()
+
+    def _happen(self, event: Event) -> None:
+        start, end, tolerance = self._times(event)
+        action = event.action
+        try:
+            if isinstance(action, TcpPacket | UdpPacket | IcmpPacket) and action.outbound:
+                self._expect(action, start, end, tolerance)
+                return
+            if self._machine.now > end + tolerance:
+                raise Mismatch(f"the stack has taken until {self._machine.now:.6f} s", f"an event at {end:.6f} s")
+            self._machine.run(start)
+            self._check_task()
+            self._act(action, start)
+        except Mismatch as failure:
+            self._bear(action, failure)
+
+    def _bear(self, action: Action, failure: Mismatch) -> None:
+        """Go on if the script says that this may be."""
+        kind = "syscall" if isinstance(action, Call) else "packet"
+        if kind not in self._configuration.non_fatal or isinstance(action, Code):
+            raise failure
+        self.remarks.append(f"line {self.line}: {failure}")
+
+    def _times(self, event: Event) -> tuple[float, float, float]:
+        """When the event may happen, and by how much that may be missed, in seconds."""
+        now = self._machine.now
+        when = event.when
+        if when is None:
+            return now, now + _AT_ANY_TIME, 0.0
+        base = now if when.relative else 0.0
+        start, end = base + when.start, base + when.end
+        fixed = self._configuration.tolerance_usecs / 1e6
+        return start, end, max(fixed, (end - now) * self._configuration.tolerance_percent / 100)
+
+    # -- what the script does
+
+    def _act(self, action: Action, start: float) -> None:
+        if isinstance(action, Call):
+            self._call(action, start)
+        elif isinstance(action, Code):
+            self._snippets.run(action.text, self.line, self._process.under_test())
+        elif isinstance(action, Command):
+            self._shell.run(action.text)
+        else:
+            self._inject(action)
+        self._machine.settle()
+
+    def _call(self, call: Call, start: float) -> None:
+        self._finish_task()
+        until = None if call.until is None else start + call.until
+        task = Task(self._process, call, until)
+        if until is not None:
+            self._task = self.line, task
+            self._check_task()
+        elif task.finished is None:
+            raise Mismatch("the call waits", f"{call.name} returns at once")
+        else:
+            task.check()
+
+    def _resume(self) -> None:
+        if self._task is not None:
+            self._task[1].resume()
+
+    def _check_task(self) -> None:
+        """See to the call that waits: has it returned, and in time?"""
+        if self._task is None:
+            return
+        line, task = self._task
+        assert task.until is not None
+        tolerance = self._configuration.tolerance_usecs / 1e6
+        if task.finished is None and self._machine.now <= task.until + tolerance:
+            return
+        self._task = None
+        self.line, here = line, self.line
+        if task.finished is None:
+            raise Mismatch("the call still waits", f"{task.call.name} returns at {task.until:.6f} s")
+        task.check()
+        if abs(task.finished - task.until) > tolerance:
+            times = f"at {task.until:.6f} s", f"at {task.finished:.6f} s"
+            raise Mismatch(f"{task.call.name} returned at another time", *times)
+        self.line = here
+
+    def _finish_task(self) -> None:
+        """Wait for the call that waits."""
+        if self._task is not None:
+            task = self._task[1]
+            assert task.until is not None
+            limit = task.until + 2 * self._configuration.tolerance_usecs / 1e6
+            self._machine.run(max(limit, self._machine.now), lambda: task.finished is not None)
+            self._check_task()
+
+    def _inject(self, packet: Packet) -> None:
+        machine = self._machine
+        if isinstance(packet, TcpPacket):
+            flow = self._flows.inbound(packet)
+            protocol, data = TCP, flow.to_wire(packet).to_bytes(machine.remote, machine.local)
+        else:
+            protocol, data = messages.inbound(packet, machine, self._flows)
+        datagram = Datagram(machine.remote, machine.local, protocol, data, tos=_tos(packet.ip))
+        if packet.ip.ttl is not None:
+            datagram.ttl = packet.ip.ttl
+        machine.inject(datagram)
+
+    # -- what the stack is to do
+
+    def _expect(self, packet: Packet, start: float, end: float, tolerance: float) -> None:
+        deadline = end + tolerance
+        if isinstance(packet, TcpPacket):
+            datagram = self._outbound.match_segment(packet, deadline)
+        else:
+            datagram = self._match_message(packet, deadline)
+        if not start - tolerance <= datagram.time <= deadline:
+            when = f"at {start:.6f} s" if start == end else f"from {start:.6f} to {end:.6f} s"
+            raise Mismatch("sent at another time", f"{packet} {when}", f"at {datagram.time:.6f} s")
+        self._check_task()
+        self._machine.settle()
+
+    def _match_message(self, packet: UdpPacket | IcmpPacket, deadline: float) -> Datagram:
+        protocol = messages.protocol_of(packet)
+        datagram = self._outbound.next(lambda sent: sent.protocol == protocol, deadline)
+        if datagram is None:
+            raise Mismatch("nothing was sent", str(packet))
+        actual = messages.outbound(packet, datagram, self._flows)
+        if actual != packet:
+            raise Mismatch("another message", str(packet), str(actual))
+        return datagram
+
+
+def _tos(info: IpInfo) -> int:
+    """The traffic class of a packet of the script's: its ECN bits are either named or part of the number."""
+    return (info.tos or 0) | (ECN.get(info.ecn, 0) if info.ecn else 0)

@@ -1,0 +1,174 @@
+"""Which connection a packet of the script belongs to, and what its numbers are on the wire.
+
+A script counts sequence numbers from where each stream began, leaves the ports out, and makes up the stack's
+timestamps; the stack chooses all of these itself. A `Flow` keeps how the ones are translated into the others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Final
+
+from ...transport.tcp.header import ACK, SYN
+from .syntax import IpInfo, Ports, TcpOption, TcpPacket
+from .wire import ECN, TCP, Segment, flag_bits, flag_letters
+
+if TYPE_CHECKING:
+    from .configuration import Configuration
+    from .machine import Machine
+    from .wire import Datagram
+
+_MASK: Final = 0xFFFFFFFF
+_ECN_NAMES: Final = {bits: name for name, bits in ECN.items()}
+#: The remote host's ports: the first that it connects from.
+_FIRST_PORT: Final = 40001
+
+
+@dataclass(slots=True)
+class Flow:
+    """One connection. The remote host's sequence numbers and timestamps are on the wire as they are in the script."""
+
+    local_port: int
+    remote_port: int
+    #: What is added to the script's sequence numbers of the stack's stream to have those on the wire.
+    offset: int = 0
+    #: The first timestamp value that the stack sent, in the script and on the wire.
+    first_timestamp: tuple[int, int] | None = None
+    #: Timestamp values that the stack sent, by what the script has in their place.
+    timestamps: dict[int, int] = field(default_factory=dict)
+
+    def to_wire(self, packet: TcpPacket) -> Segment:
+        """A segment of the script's, for the stack."""
+        bits = flag_bits(packet.flags)
+        ack = packet.ack or 0
+        if bits & ACK:
+            ack = ack + self.offset & _MASK
+        options = tuple(map(self._option_to_wire, packet.options or ()))
+        return Segment(
+            self.remote_port,
+            self.local_port,
+            packet.seq & _MASK,
+            ack & _MASK,
+            bits,
+            packet.window or 0,
+            packet.urgent,
+            options,
+            packet.length,
+        )
+
+    def _option_to_wire(self, option: TcpOption) -> TcpOption:
+        if option.name == "sack":
+            return replace(option, values=tuple(int(edge) + self.offset & _MASK for edge in option.values))
+        if option.name == "TS":
+            value, echo = map(int, option.values)
+            return replace(option, values=(value, self._echo(echo) & _MASK))
+        return option
+
+    def _echo(self, echo: int) -> int:
+        """The timestamp of the stack's that the script says is echoed."""
+        if echo in self.timestamps or not echo or self.first_timestamp is None:
+            return self.timestamps.get(echo, echo)
+        script, wire = self.first_timestamp
+        return wire + echo - script
+
+    def to_script(self, segment: Segment, ip: IpInfo, expected: TcpPacket) -> TcpPacket:
+        """A segment that the stack sent, in the script's terms, where ``expected`` stands in the script.
+
+        That may be where the script says what the stack's first numbers are.
+        """
+        if segment.flags & SYN:
+            self.offset = segment.seq - expected.seq & _MASK
+        options = tuple(self._option_to_script(option, expected) for option in segment.options)
+        return TcpPacket(
+            outbound=True,
+            flags=flag_letters(segment.flags),
+            seq=segment.seq - self.offset & _MASK,
+            length=segment.length,
+            ack=segment.ack if segment.flags & ACK else None,
+            window=segment.window,
+            urgent=segment.urgent,
+            options=options,
+            ip=ip,
+            ports=expected.ports and Ports(segment.source_port, segment.destination_port),
+        )
+
+    def _option_to_script(self, option: TcpOption, expected: TcpPacket) -> TcpOption:
+        if option.name != "TS":
+            return option
+        value, echo = map(int, option.values)
+        for other in expected.options or ():
+            if other.name == "TS":
+                said = int(other.values[0])
+                self.timestamps[said] = value
+                self.first_timestamp = self.first_timestamp or (said, value)
+        if self.first_timestamp is not None:
+            script, wire = self.first_timestamp
+            value = value - wire + script & _MASK
+        return replace(option, values=(value, echo))
+
+
+class Flows:
+    """All connections of a script. What is said about packets without ports is about the ``current`` one."""
+
+    def __init__(self, machine: Machine, configuration: Configuration) -> None:
+        self._machine = machine
+        self._flows: dict[tuple[int, int], Flow] = {}
+        self._next_port = _FIRST_PORT
+        self.current: Flow | None = None
+        #: Where the program listens, or is bound; the ports of its datagrams, and of whom it exchanges them with.
+        self.local_port = configuration.bind_port
+        self.udp_ports = (configuration.bind_port, configuration.connect_port)
+
+    def inbound(self, packet: TcpPacket) -> Flow:
+        """The flow of a segment of the script's."""
+        if packet.ports is not None:
+            flow = self._flow(packet.ports.destination, packet.ports.source)
+        elif self.current is None or (_opens(flag_bits(packet.flags)) and not self._exists(self.current)):
+            flow = self._flow(self.local_port, self._next_port)
+            self._next_port += 1
+        else:
+            flow = self.current
+        self.current = flow
+        return flow
+
+    def outbound(self, expected: TcpPacket, datagram: Datagram) -> tuple[Flow, Segment] | None:
+        """The flow of a packet that the stack sent, if it may be what the script expects; else None."""
+        if datagram.protocol != TCP or datagram.destination != self._machine.remote:
+            return None
+        segment = Segment.from_bytes(datagram.data)
+        ports = (segment.source_port, segment.destination_port)
+        flow = self._flows.get(ports)
+        if expected.ports is not None:
+            if ports != (expected.ports.source, expected.ports.destination):
+                return None
+        elif flow is None:
+            if not _opens(segment.flags):
+                return None
+        elif flow is not self.current:
+            return None
+        self.current = flow or self._flow(*ports)
+        return self.current, segment
+
+    def _flow(self, local_port: int, remote_port: int) -> Flow:
+        return self._flows.setdefault((local_port, remote_port), Flow(local_port, remote_port))
+
+    def _exists(self, flow: Flow) -> bool:
+        """Whether the stack knows the connection."""
+        ports = flow.remote_port.to_bytes(2) + flow.local_port.to_bytes(2)
+        return self._machine.remote + self._machine.local + ports in self._machine.host.tcp.connections
+
+
+def ip_info(datagram: Datagram, expected: IpInfo) -> IpInfo:
+    """What the script wants to know about a packet's IP header."""
+    ecn = _ECN_NAMES[datagram.tos & 3]
+    if expected.ecn == "ect01" and ecn.startswith("ect"):
+        ecn = "ect01"
+    return IpInfo(
+        ecn=ecn if expected.ecn else None,
+        tos=datagram.tos if expected.tos is not None else None,
+        ttl=datagram.ttl if expected.ttl is not None else None,
+    )
+
+
+def _opens(flags: int) -> bool:
+    return flags & (SYN | ACK) == SYN

@@ -1,0 +1,125 @@
+"""Comparing what the stack sends with what the script expects."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from .errors import Mismatch
+from .flows import ip_info
+from .syntax import TcpOption, TcpPacket
+from .wire import flag_bits, flag_letters
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .configuration import Configuration
+    from .flows import Flow, Flows
+    from .machine import Machine
+    from .wire import Datagram, Segment
+
+#: Flags of which a segment can stand for its neighbors only where its own bytes are.
+_SINGLE: Final = flag_bits("SFR")
+
+
+class Outbound:
+    """The stack's packets, as the script asks for them one after another."""
+
+    def __init__(self, machine: Machine, flows: Flows, configuration: Configuration) -> None:
+        self._machine = machine
+        self._flows = flows
+        self._configuration = configuration
+
+    def next(self, fits: Callable[[Datagram], object], deadline: float) -> Datagram | None:
+        """The first packet sent and not asked for yet that ``fits``; waits for it up to ``deadline``. Others stay."""
+        sent = self._machine.sent
+        looked_at = 0
+
+        def found() -> bool:
+            nonlocal looked_at
+            while looked_at < len(sent):
+                if fits(sent[looked_at]):
+                    return True
+                looked_at += 1
+            return False
+
+        self._machine.run(deadline, found)
+        if not found():
+            return None
+        datagram = sent[looked_at]
+        del sent[looked_at]
+        return datagram
+
+    def match_segment(self, expected: TcpPacket, deadline: float) -> Datagram:
+        """Take the segment that ``expected`` describes, which may come in pieces. Returns the first piece.
+
+        Raises Mismatch for another one, and for none until ``deadline``.
+        """
+        pieces: list[tuple[Flow, Segment]] = []
+
+        def fits(datagram: Datagram) -> bool:
+            piece = self._flows.outbound(expected, datagram)
+            if piece is not None:
+                pieces.append(piece)
+            return piece is not None
+
+        first = self.next(fits, deadline)
+        if first is None:
+            raise Mismatch("nothing was sent", str(expected))
+        flow, segment = pieces[-1]
+        info = ip_info(first, expected.ip)
+        actual = flow.to_script(segment, info, expected)
+        while self._goes_on(expected, actual, segment):
+            if self.next(fits, deadline) is None:
+                break
+            segment = pieces[-1][1]
+            actual = _joined(actual, flow.to_script(segment, info, expected))
+        self._compare(expected, actual)
+        return first
+
+    def _goes_on(self, expected: TcpPacket, actual: TcpPacket, last: Segment) -> bool:
+        """Whether what was found is the beginning of what is expected."""
+        return (
+            0 < actual.length < expected.length
+            and actual.seq == expected.seq
+            and not last.flags & _SINGLE
+            and not self._configuration.strict_segments
+        )
+
+    def _compare(self, expected: TcpPacket, actual: TcpPacket) -> None:
+        differing = [
+            name
+            for name, same in (
+                ("flags", flag_bits(expected.flags) == flag_bits(actual.flags)),
+                ("sequence number", expected.seq & 0xFFFFFFFF == actual.seq),
+                ("length", expected.length == actual.length),
+                ("ack", expected.ack is None or expected.ack & 0xFFFFFFFF == (actual.ack or 0)),
+                ("window", expected.window in (None, actual.window)),
+                ("urgent pointer", expected.urgent == actual.urgent),
+                ("options", self._same_options(expected.options, actual.options or ())),
+                ("IP header", expected.ip == actual.ip),
+            )
+            if not same
+        ]
+        if differing:
+            raise Mismatch(f"another {', '.join(differing)}", str(expected), str(actual))
+
+    def _same_options(self, expected: tuple[TcpOption, ...] | None, actual: tuple[TcpOption, ...]) -> bool:
+        if expected is None:
+            return True
+        return len(expected) == len(actual) and all(map(self._same_option, expected, actual))
+
+    def _same_option(self, expected: TcpOption, actual: TcpOption) -> bool:
+        if expected.name != "TS" or actual.name != "TS":
+            return expected == actual
+        tick = self._configuration.tcp_ts_tick_usecs
+        apart = abs(int(expected.values[0]) - int(actual.values[0])) * tick
+        return expected.values[1] == actual.values[1] and apart <= self._configuration.tolerance_usecs
+
+
+def _joined(before: TcpPacket, after: TcpPacket) -> TcpPacket:
+    """Two segments as one, if the second goes on where the first ends; else the second."""
+    if after.seq != before.seq + before.length:
+        return after
+    flags = flag_letters(flag_bits(before.flags) | flag_bits(after.flags))
+    return replace(after, seq=before.seq, length=before.length + after.length, flags=flags)

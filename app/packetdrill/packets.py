@@ -1,0 +1,191 @@
+"""Reading the lines of a script that are packets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from .errors import Unsupported
+from .lexer import Kind
+from .syntax import IcmpPacket, IpInfo, Ports, TcpOption, TcpPacket, UdpPacket
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .reader import Reader
+    from .syntax import Packet
+
+_ENCAPSULATIONS: Final = ("ipv4", "ipv6", "gre", "mpls")
+_ECN: Final = ("noecn", "ect0", "ect1", "ect01", "ce")
+
+
+def read_packet(reader: Reader) -> Packet:
+    """What follows the time of a packet: ``<`` or ``>``, and what the packet is."""
+    outbound = reader.take().text == ">"
+    if reader.sees(*_ENCAPSULATIONS):
+        raise Unsupported(f"packets encapsulated in {reader.peek().text}")
+    ip = _ip_info(reader)
+    if reader.accept("udp"):
+        return _udp(reader, outbound, ip)
+    if reader.accept("icmp"):
+        return _icmp(reader, outbound, ip)
+    return _tcp(reader, outbound, ip)
+
+
+def _ip_info(reader: Reader) -> IpInfo:
+    """``[ect0]``, ``(tos 0x10)``, ``[ttl 3]``"""
+    end = "]" if reader.accept("[") else ")" if reader.accept("(") else ""
+    found: dict[str, Any] = {}
+    while end and not reader.accept(end):
+        word = reader.take_kind(Kind.WORD, Kind.SYMBOL).text
+        if word in _ECN:
+            found["ecn"] = word
+        elif word in ("tos", "ttl"):
+            found[word] = reader.number()
+        elif word == "flowlabel":
+            raise Unsupported("flow labels")
+        elif word != ",":
+            raise reader.error(f"{word!r} is nothing that an IP header has")
+    return IpInfo(**found)
+
+
+def _ports(reader: Reader) -> Ports | None:
+    """``1024 > 8080``"""
+    if reader.peek().kind is not Kind.NUMBER or reader.peek(1).text != ">":
+        return None
+    source = reader.number()
+    reader.take()
+    return Ports(source, reader.number())
+
+
+def _tcp(reader: Reader, outbound: bool, ip: IpInfo) -> TcpPacket:
+    ports = _ports(reader)
+    flags = _flags(reader)
+    seq, length = _sequence(reader)
+    ack = reader.number() if reader.accept("ack") else None
+    window = None
+    if reader.accept("win"):
+        window = None if reader.accept("*") else reader.number()
+    urgent = reader.number() if reader.accept("urg") else 0
+    options = _options(reader) if reader.accept("<") else ()
+    return TcpPacket(outbound, flags, seq, length, ack, window, urgent, options, ip, ports)
+
+
+def _flags(reader: Reader) -> str:
+    """``S.``, ``.``, ``FP.``; ``-`` for none."""
+    if reader.accept("-"):
+        return ""
+    word = reader.take_kind(Kind.WORD, Kind.NUMBER).text if reader.peek().kind is not Kind.SYMBOL else ""
+    if reader.accept("."):
+        word += "."
+        if reader.peek().kind is Kind.WORD and not reader.peek().text[0].isdigit():
+            word += reader.take().text
+    if not word or set(word) - set("FSRPUEWA.01234567"):
+        raise reader.error(f"{word or reader.peek().text!r} are no TCP flags")
+    return word
+
+
+def _sequence(reader: Reader) -> tuple[int, int]:
+    """``1:1001(1000)``: the first number, and how many bytes."""
+    start = reader.number()
+    reader.expect(":")
+    end = reader.number()
+    reader.expect("(")
+    length = reader.number()
+    reader.expect(")")
+    if (start + length - end) & 0xFFFFFFFF:
+        raise reader.error(f"{start}:{end} are not {length} bytes")
+    return start, length
+
+
+def _options(reader: Reader) -> tuple[TcpOption, ...] | None:
+    if reader.peek().kind is Kind.ELLIPSIS:
+        reader.take()
+        reader.expect(">")
+        return None
+    options: list[TcpOption] = []
+    while not reader.accept(">"):
+        if options:
+            reader.expect(",")
+        name = reader.take_kind(Kind.WORD).text
+        read = _OPTIONS.get(name)
+        if read is None:
+            raise Unsupported(f"TCP option {name}")
+        options.append(TcpOption(name, read(reader)))
+    return tuple(options)
+
+
+def _one_number(reader: Reader) -> tuple[int, ...]:
+    return (reader.number(),)
+
+
+def _timestamps(reader: Reader) -> tuple[int, ...]:
+    reader.expect("val")
+    value = reader.number()
+    reader.expect("ecr")
+    return value, reader.number()
+
+
+def _blocks(reader: Reader) -> tuple[int, ...]:
+    edges: list[int] = []
+    while reader.peek().kind is Kind.NUMBER:
+        edges.append(reader.number())
+        reader.expect(":")
+        edges.append(reader.number())
+    return tuple(edges)
+
+
+def _cookie(reader: Reader) -> tuple[bytes, ...]:
+    if reader.peek().kind not in (Kind.WORD, Kind.NUMBER):
+        return (b"",)
+    digits = reader.take().text
+    try:
+        return (bytes.fromhex(digits),)
+    except ValueError:
+        raise Unsupported(f"the definition of {digits}") from None
+
+
+_OPTIONS: Final[dict[str, Callable[[Reader], tuple[int | bytes, ...]]]] = {
+    "nop": lambda reader: (),
+    "eol": lambda reader: (),
+    "sackOK": lambda reader: (),
+    "mss": _one_number,
+    "wscale": _one_number,
+    "sack": _blocks,
+    "TS": _timestamps,
+    "FO": _cookie,
+    "FOEXP": _cookie,
+    "md5": _cookie,
+}
+
+
+def _udp(reader: Reader, outbound: bool, ip: IpInfo) -> UdpPacket:
+    ports = _ports(reader)
+    reader.expect("(")
+    length = reader.number()
+    reader.expect(")")
+    return UdpPacket(outbound, length, ip, ports)
+
+
+def _icmp(reader: Reader, outbound: bool, ip: IpInfo) -> IcmpPacket:
+    kind = reader.take_kind(Kind.WORD).text
+    code = reader.take().text if reader.peek().kind is Kind.WORD and not reader.sees("mtu", "id") else None
+    mtu = reader.number() if reader.accept("mtu") else 0
+    identifier = reader.number() if reader.accept("id") else 0
+    return IcmpPacket(outbound, kind, code, mtu, identifier, _quoted(reader), ip)
+
+
+def _quoted(reader: Reader) -> tuple[int, int] | int | None:
+    """``[1:1001(1000)]`` or ``[udp (1000)]``"""
+    if not reader.accept("["):
+        return None
+    quoted: tuple[int, int] | int
+    if reader.accept("udp"):
+        reader.expect("(")
+        quoted = reader.number()
+        reader.expect(")")
+    elif reader.sees("raw"):
+        raise Unsupported("raw sockets")
+    else:
+        quoted = _sequence(reader)
+    reader.expect("]")
+    return quoted

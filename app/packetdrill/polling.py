@@ -1,0 +1,144 @@
+"""Calls that ask what is ready: poll and epoll."""
+
+from __future__ import annotations
+
+import errno
+import select
+from typing import TYPE_CHECKING, Final
+
+from .constants import CONSTANTS
+from .errors import Unsupported
+from .process import Descriptor, Epoll, Interest, error
+from .syntax import Array, Number, Struct
+from .values import check, check_number, number, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .process import Process, Result, Waiting
+    from .syntax import Expression
+
+#: Reported also when nobody asked for them.
+_ALWAYS: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
+_DATA: Final = ("fd", "ptr", "u32", "u64")
+_UNTOUCHED: Final = 0xFFFFFFFF
+_ADD, _DELETE = CONSTANTS["EPOLL_CTL_ADD"], CONSTANTS["EPOLL_CTL_DEL"]
+_ONE_SHOT: Final = select.EPOLLONESHOT & _UNTOUCHED
+_EDGE: Final = select.EPOLLET & _UNTOUCHED
+
+
+def _limit(process: Process, milliseconds: Expression) -> float | None:
+    timeout = number(milliseconds)
+    return None if timeout < 0 else process.now + timeout / 1000
+
+
+def _poll(process: Process, entries: Expression, count: Expression, timeout: Expression) -> Waiting:
+    structs = _structs(entries)
+    limit = _limit(process, timeout)
+    while True:
+        found = [_returned(process, struct) for struct in structs]
+        if any(found) or (limit is not None and process.now >= limit):
+            break
+        yield limit
+    for struct, events in zip(structs, found, strict=True):
+        expected = struct.get("revents")
+        if expected is not None:
+            check_number("revents", expected, events)
+    return sum(map(bool, found))
+
+
+def _returned(process: Process, struct: Struct) -> int:
+    opened = process.table.get(number(struct.get("fd") or Number(-1)))
+    if not isinstance(opened, Descriptor):
+        return select.POLLNVAL
+    events = struct.get("events")
+    return opened.socket.readiness() & ((0 if events is None else number(events)) | _ALWAYS)
+
+
+def _structs(expression: Expression) -> list[Struct]:
+    items = expression.items if isinstance(expression, Array) else (expression,)
+    structs = [item for item in items if isinstance(item, Struct)]
+    if len(structs) != len(items):
+        raise Unsupported(f"structures written as {show(expression)}")
+    return structs
+
+
+def _epoll_create(process: Process, size: Expression) -> Result:
+    if number(size) <= 0:
+        raise error(errno.EINVAL)
+    return Epoll()
+
+
+def _epoll_create1(process: Process, flags: Expression) -> Result:
+    return Epoll()
+
+
+def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: Expression, event: Expression) -> Result:
+    interests = process.epoll(epoll).interests
+    process.descriptor(fd)
+    key, what = number(fd), number(operation)
+    if what == _DELETE:
+        if interests.pop(key, None) is None:
+            raise error(errno.ENOENT)
+        return 0
+    if (what == _ADD) == (key in interests):
+        raise error(errno.EEXIST if key in interests else errno.ENOENT)
+    struct = _structs(event)[0]
+    interests[key] = Interest(number(struct.get("events") or Number(0)) & _UNTOUCHED, _data(struct))
+    return 0
+
+
+def _data(struct: Struct) -> int:
+    """The number that stands in a struct epoll_event for the one who asks."""
+    given = (struct.get(name) for name in _DATA)
+    return next((number(value) for value in given if value is not None), 0)
+
+
+def _epoll_wait(
+    process: Process, epoll: Expression, events: Expression, most: Expression, timeout: Expression
+) -> Waiting:
+    instance = process.epoll(epoll)
+    limit = _limit(process, timeout)
+    while True:
+        found = _ready(process, instance, number(most))
+        if found or (limit is not None and process.now >= limit):
+            break
+        yield limit
+    expected = [
+        (number(struct.get("events") or Number(0)) & _UNTOUCHED, _data(struct))
+        for struct in (_structs(events) if isinstance(events, Struct | Array) else ())
+    ]
+    if found and expected:
+        check("events", _shown(expected[: len(found)]), _shown(found[: len(expected)]))
+    return len(found)
+
+
+def _shown(events: list[tuple[int, int]]) -> str:
+    return ", ".join(f"{{events={bits:#x}, data={data}}}" for bits, data in events)
+
+
+def _ready(process: Process, instance: Epoll, most: int) -> list[tuple[int, int]]:
+    """What is ready, and note that it has been reported."""
+    found: list[tuple[int, int]] = []
+    for key, interest in list(instance.interests.items()):
+        opened = process.table.get(key)
+        if not isinstance(opened, Descriptor):
+            del instance.interests[key]  # closed
+            continue
+        bits = opened.socket.readiness() & (interest.events | _ALWAYS)
+        seen = interest.events & _EDGE and interest.reported == opened.changes
+        if len(found) < most and interest.events & ~(_EDGE | _ONE_SHOT) and bits and not seen:
+            found.append((bits, interest.data))
+            interest.reported = opened.changes
+            if interest.events & _ONE_SHOT:
+                interest.events = 0
+    return found
+
+
+CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {
+    "poll": _poll,
+    "epoll_create": _epoll_create,
+    "epoll_create1": _epoll_create1,
+    "epoll_ctl": _epoll_ctl,
+    "epoll_wait": _epoll_wait,
+}

@@ -1,0 +1,138 @@
+"""The program that a script plays: its descriptors, and what it means for a call to wait."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Final
+
+from ...stack.calls import DatagramSocket, Socket, StreamSocket
+from ...stack.calls import numbers as n
+from ...transport.tcp.state import OPENING, State
+from .errors import Unsupported
+from .values import number
+
+if TYPE_CHECKING:
+    from .configuration import Configuration
+    from .flows import Flows
+    from .machine import Machine
+    from .syntax import Expression
+
+#: A call that may wait: it yields until when at most (seconds of the script, None: for ever) and is resumed whenever
+#: something has happened; its result is an int, or what a new descriptor is to stand for.
+Waiting = Generator[float | None, None, "Result"]
+
+
+def error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+class Descriptor:
+    """An open socket."""
+
+    __slots__ = ("changes", "nonblocking", "socket")
+
+    def __init__(self, socket: Socket, *, nonblocking: bool = False) -> None:
+        self.socket = socket
+        self.nonblocking = nonblocking
+        #: How often the network has changed what may be done with it: the edges of edge-triggered epoll.
+        self.changes = 0
+        socket.observer = self._changed
+
+    def _changed(self) -> None:
+        self.changes += 1
+
+    @property
+    def stream(self) -> StreamSocket:
+        if not isinstance(self.socket, StreamSocket):
+            raise Unsupported("this call on a datagram socket")
+        return self.socket
+
+    def time_limit(self, option: int, now: float) -> float | None:
+        """When a wait that begins now ends, by SO_RCVTIMEO or SO_SNDTIMEO."""
+        value = self.socket.getsockopt(n.SOL_SOCKET, option)
+        seconds = int.from_bytes(value[:8], sys.byteorder) + int.from_bytes(value[8:16], sys.byteorder) / 1e6
+        return now + seconds if seconds else None
+
+
+class Epoll:
+    """An epoll instance: by descriptor, the events asked for, the data, and what was reported before."""
+
+    __slots__ = ("interests",)
+
+    def __init__(self) -> None:
+        self.interests: dict[int, Interest] = {}
+
+
+class Interest:
+    __slots__ = ("data", "events", "reported")
+
+    def __init__(self, events: int, data: int) -> None:
+        self.events = events
+        self.data = data
+        #: For an edge-triggered one: `Descriptor.changes` when it was last reported; -1 before.
+        self.reported = -1
+
+
+Result = int | Descriptor | Epoll
+
+
+class Process:
+    """The script's process. Its descriptors have the numbers that the script gives them."""
+
+    def __init__(self, machine: Machine, flows: Flows, configuration: Configuration) -> None:
+        self.machine = machine
+        self.flows = flows
+        self.configuration = configuration
+        self.table: dict[int, Descriptor | Epoll] = {}
+
+    @property
+    def now(self) -> float:
+        return self.machine.now
+
+    def descriptor(self, expression: Expression) -> Descriptor:
+        """Raises OSError EBADF, ENOTSOCK."""
+        found = self.table.get(number(expression))
+        if found is None:
+            raise error(errno.EBADF)
+        if isinstance(found, Epoll):
+            raise error(errno.ENOTSOCK)
+        return found
+
+    def epoll(self, expression: Expression) -> Epoll:
+        """Raises OSError EBADF, EINVAL."""
+        found = self.table.get(number(expression))
+        if found is None:
+            raise error(errno.EBADF)
+        if isinstance(found, Descriptor):
+            raise error(errno.EINVAL)
+        return found
+
+    def open(self, number: int, opened: Descriptor | Epoll) -> None:
+        self.table[number] = opened
+
+    def under_test(self) -> StreamSocket | None:
+        """The socket that assertions are about: that of the current connection, else the stream made last."""
+        flow = self.flows.current
+        found = None
+        for opened in self.table.values():
+            if isinstance(opened, Descriptor) and isinstance(opened.socket, StreamSocket):
+                found = opened.socket
+                remote = found.remote
+                if flow and remote and (found.getsockname()[1], remote[1]) == (flow.local_port, flow.remote_port):
+                    return found
+        return found
+
+
+def is_datagram(descriptor: Descriptor) -> bool:
+    return isinstance(descriptor.socket, DatagramSocket)
+
+
+_UNFINISHED: Final = OPENING | {State.FIN_WAIT_1, State.CLOSING, State.LAST_ACK}
+
+
+def is_finishing(stream: StreamSocket) -> bool:
+    """Whether the connection still has something to tell the peer (for SO_LINGER)."""
+    return stream.connection is not None and stream.connection.state in _UNFINISHED

@@ -1,0 +1,63 @@
+"""Reading words one after another, with one word of foresight or more."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .errors import ScriptError
+from .lexer import Kind, Token, tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Reader:
+    """The words of a script. ``definitions`` may grow while it is read; they hold for words not looked at yet."""
+
+    def __init__(self, text: str, definitions: Mapping[str, str]) -> None:
+        self._tokens = tokens(text, definitions)
+        self._ahead: deque[Token] = deque()
+        self._end = Token(Kind.END, "", text.count("\n") + 1)
+
+    def peek(self, distance: int = 0) -> Token:
+        """The next word, or one further on; it stays."""
+        ahead = self._ahead
+        while len(ahead) <= distance:
+            ahead.append(next(self._tokens, self._end))
+        return ahead[distance]
+
+    def take(self) -> Token:
+        token = self.peek()
+        self._ahead.popleft()
+        return token
+
+    def sees(self, *texts: str) -> bool:
+        """Whether the next word is one of these symbols or words."""
+        token = self.peek()
+        return token.kind in (Kind.SYMBOL, Kind.WORD) and token.text in texts
+
+    def accept(self, text: str) -> bool:
+        """Take the next word if it is this symbol or word."""
+        if self.sees(text):
+            self.take()
+            return True
+        return False
+
+    def expect(self, text: str) -> Token:
+        if not self.sees(text):
+            raise self.error(f"{text!r} was expected, not {self.peek()}")
+        return self.take()
+
+    def take_kind(self, *kinds: Kind) -> Token:
+        if self.peek().kind not in kinds:
+            raise self.error(f"{' or '.join(kind.value for kind in kinds)} was expected, not {self.peek()}")
+        return self.take()
+
+    def number(self) -> int:
+        """A decimal number, or a hexadecimal one that begins with 0x."""
+        text = self.take_kind(Kind.NUMBER).text
+        return int(text, 16) if "x" in text.lower() else int(text)
+
+    def error(self, text: str) -> ScriptError:
+        return ScriptError(self.peek().line, text)

@@ -1,0 +1,111 @@
+"""A call under way, and its result against what the script says."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+from . import calls
+from .errors import Mismatch, Unsupported
+from .process import Descriptor, Epoll
+from .syntax import Anything
+from .values import number, show
+
+if TYPE_CHECKING:
+    from .process import Process, Result, Waiting
+    from .syntax import Call
+
+
+class Task:
+    """``call`` is made at once; if it waits, `resume` takes it up again. ``finished``: when it returned, or None."""
+
+    def __init__(self, process: Process, call: Call, until: float | None) -> None:
+        self.call = call
+        self.until = until
+        self.finished: float | None = None
+        self._process = process
+        self._result: Result | OSError = 0
+        self._mismatch: Mismatch | Unsupported | None = None
+        self._waiting: Waiting | None = None
+        self._woken_at: float | None = None
+        try:
+            begun = calls.start(process, call)
+        except OSError as failure:
+            self._finish(failure)
+            return
+        if isinstance(begun, Generator):
+            self._waiting = begun
+            self.resume()
+        else:
+            self._finish(begun)
+
+    def resume(self) -> None:
+        """Go on, if it can be. What it finds that is wrong comes out of `check`."""
+        if self.finished is not None or self._waiting is None:
+            return
+        try:
+            limit = next(self._waiting)
+        except StopIteration as end:
+            self._finish(end.value)
+        except OSError as failure:
+            self._finish(failure)
+        except (Mismatch, Unsupported) as wrong:
+            self._mismatch = wrong
+            self._finish(0)
+        else:
+            if limit is not None and limit != self._woken_at:
+                self._woken_at = limit
+                self._process.machine.wake_at(limit)
+
+    def _finish(self, result: Result | OSError) -> None:
+        self._result = result
+        self.finished = self._process.now
+
+    def check(self) -> None:
+        """Compare the result of the finished call, and give a new descriptor its number.
+
+        Raises Mismatch, and Unsupported for an option that the stack does not have where it should work.
+        """
+        if self._mismatch is not None:
+            raise self._mismatch
+        expected = self.call.result
+        if isinstance(expected, Anything):
+            return
+        wanted = number(expected)
+        result = self._result
+        if isinstance(result, Descriptor | Epoll) and wanted >= 0:
+            self._process.open(wanted, result)
+            return
+        if self._is(result, wanted):
+            return
+        self._excuse(result)
+        raise Mismatch(f"{self.call.name} returned something else", self._written(), self._actual())
+
+    def _is(self, result: Result | OSError, wanted: int) -> bool:
+        if isinstance(result, OSError):
+            named = self.call.errno
+            return wanted == -1 and (named is None or errno.errorcode.get(result.errno or 0) == _canonical(named))
+        return result == wanted and self.call.errno is None
+
+    def _excuse(self, result: Result | OSError) -> None:
+        """An option that the stack does not know is no failure of its behavior."""
+        if isinstance(result, OSError) and result.errno == errno.ENOPROTOOPT and self.call.name.endswith("sockopt"):
+            raise Unsupported(f"the socket option {show(self.call.arguments[2])}")
+
+    def _written(self) -> str:
+        return f"{self._head()} = {show(self.call.result)}{f' {self.call.errno}' if self.call.errno else ''}"
+
+    def _actual(self) -> str:
+        result = self._result
+        if isinstance(result, OSError):
+            return f"{self._head()} = -1 {errno.errorcode.get(result.errno or 0, result.errno)}"
+        return f"{self._head()} = {'a descriptor' if isinstance(result, Descriptor | Epoll) else result}"
+
+    def _head(self) -> str:
+        return f"{self.call.name}({', '.join(map(show, self.call.arguments))})"
+
+
+def _canonical(name: str) -> str:
+    """The one of several names of an errno that ``errno.errorcode`` has."""
+    return errno.errorcode.get(getattr(errno, name, 0), name)

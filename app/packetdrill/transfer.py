@@ -1,0 +1,241 @@
+"""Calls that send and receive."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any, Final
+
+from ...stack.calls import DatagramSocket
+from ...stack.calls import numbers as n
+from .constants import CONSTANTS
+from .errors import Unsupported
+from .process import error
+from .syntax import Anything, Array, Name, Number, Struct
+from .values import address, check_address, check_number, check_text, data, number, show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...stack.calls import StreamSocket
+    from .process import Descriptor, Process, Waiting
+    from .syntax import Expression
+
+_MSG_DONTWAIT: Final = CONSTANTS["MSG_DONTWAIT"]
+#: Flags that change nothing for a script.
+_HARMLESS: Final = CONSTANTS["MSG_NOSIGNAL"] | CONSTANTS["MSG_CMSG_CLOEXEC"]
+_SEND_FLAGS: Final = n.MSG_OOB
+_RECEIVE_FLAGS: Final = n.MSG_OOB | n.MSG_PEEK | n.MSG_TRUNC | n.MSG_WAITALL
+#: Nothing more will come.
+_ENDED: Final = n.POLLRDHUP | n.POLLHUP | n.POLLERR
+_NO_FLAGS: Final = Number(0)
+
+
+def _flags(expression: Expression, known: int) -> int:
+    """Raises Unsupported for flags that the stack's calls do not know."""
+    flags = number(expression) & ~_HARMLESS
+    if flags & ~(known | _MSG_DONTWAIT):
+        raise Unsupported(f"flags {show(expression)}")
+    return flags
+
+
+# -- sending
+
+
+def _write(process: Process, fd: Expression, buffer: Expression, size: Expression) -> int | Waiting:
+    return _send(process, fd, buffer, size, _NO_FLAGS)
+
+
+def _send(process: Process, fd: Expression, buffer: Expression, size: Expression, flags: Expression) -> int | Waiting:
+    return _sendto(process, fd, buffer, size, flags, Name("NULL"), Number(0))
+
+
+def _sendto(
+    process: Process,
+    fd: Expression,
+    buffer: Expression,
+    size: Expression,
+    flags: Expression,
+    where: Expression,
+    where_size: Expression,
+) -> int | Waiting:
+    descriptor = process.descriptor(fd)
+    return _put(process, descriptor, data(buffer, number(size)), flags, where)
+
+
+def _writev(process: Process, fd: Expression, pieces: Expression, count: Expression) -> int | Waiting:
+    return _put(process, process.descriptor(fd), _gathered(pieces), _NO_FLAGS, Name("NULL"))
+
+
+def _sendmsg(process: Process, fd: Expression, message: Expression, flags: Expression) -> int | Waiting:
+    descriptor = process.descriptor(fd)
+    message = _message(message)
+    where = message.get("msg_name") or Name("NULL")
+    return _put(process, descriptor, _gathered(message.get("msg_iov")), flags, where)
+
+
+def _put(
+    process: Process, descriptor: Descriptor, content: bytes, flags: Expression, where: Expression
+) -> int | Waiting:
+    bits = _flags(flags, _SEND_FLAGS)
+    socket = descriptor.socket
+    if isinstance(socket, DatagramSocket):
+        return _put_datagram(process, socket, content, where)
+    wait = not (descriptor.nonblocking or bits & _MSG_DONTWAIT)
+    return _put_stream(process, descriptor, content, bits & ~_MSG_DONTWAIT, wait)
+
+
+def _put_stream(process: Process, descriptor: Descriptor, content: bytes, flags: int, wait: bool) -> Waiting:
+    stream = descriptor.stream
+    limit = descriptor.time_limit(n.SO_SNDTIMEO, process.now)
+    sent = 0
+    while True:
+        try:
+            sent += stream.send(content[sent:], flags)
+        except BlockingIOError:
+            if not wait or (limit is not None and process.now >= limit):
+                if sent:
+                    return sent
+                raise
+            yield limit
+        except OSError:
+            if sent:
+                return sent
+            raise
+        if sent == len(content):
+            return sent
+
+
+def _put_datagram(process: Process, socket: DatagramSocket, content: bytes, where: Expression) -> int:
+    target = None
+    if isinstance(where, Struct):
+        target = address(where)
+    elif isinstance(where, Anything) and socket.endpoint.remote is None:
+        target = process.machine.remote, process.configuration.connect_port
+    size = socket.send([content], target)
+    process.flows.udp_ports = socket.getsockname()[1], (target or socket.getpeername())[1]
+    return size
+
+
+# -- receiving
+
+
+def _read(process: Process, fd: Expression, buffer: Expression, size: Expression) -> Waiting:
+    return _recv(process, fd, buffer, size, _NO_FLAGS)
+
+
+def _recv(process: Process, fd: Expression, buffer: Expression, size: Expression, flags: Expression) -> Waiting:
+    return _recvfrom(process, fd, buffer, size, flags, Anything(), Anything())
+
+
+def _recvfrom(
+    process: Process,
+    fd: Expression,
+    buffer: Expression,
+    size: Expression,
+    flags: Expression,
+    peer: Expression,
+    peer_size: Expression,
+) -> Waiting:
+    content, source, _ = yield from _get(process, process.descriptor(fd), number(size), flags)
+    check_text(buffer, content)
+    check_address(peer, source)
+    return len(content)
+
+
+def _readv(process: Process, fd: Expression, pieces: Expression, count: Expression) -> Waiting:
+    content, _, _ = yield from _get(process, process.descriptor(fd), _space(pieces), _NO_FLAGS)
+    return len(content)
+
+
+def _recvmsg(process: Process, fd: Expression, message: Expression, flags: Expression) -> Waiting:
+    message = _message(message)
+    content, source, given = yield from _get(process, process.descriptor(fd), _space(message.get("msg_iov")), flags)
+    check_address(message.get("msg_name") or Anything(), source)
+    check_number("msg_flags", message.get("msg_flags") or Anything(), given)
+    return len(content)
+
+
+def _get(process: Process, descriptor: Descriptor, size: int, flags: Expression) -> Any:
+    """What was received, its sender if that is said, and the flags of recvmsg."""
+    bits = _flags(flags, _RECEIVE_FLAGS)
+    limit = descriptor.time_limit(n.SO_RCVTIMEO, process.now)
+    if descriptor.nonblocking or bits & _MSG_DONTWAIT:
+        limit = process.now
+    socket = descriptor.socket
+    if isinstance(socket, DatagramSocket):
+        return (yield from _get_datagram(process, socket, size, bits, limit))
+    return (yield from _get_stream(process, descriptor.stream, size, bits & ~_MSG_DONTWAIT, limit))
+
+
+def _get_stream(process: Process, stream: StreamSocket, size: int, flags: int, limit: float | None) -> Any:
+    wanted = size if flags & n.MSG_WAITALL else min(size, stream.receive_low_water)
+    while True:
+        late = limit is not None and process.now >= limit
+        try:
+            if late or not 0 < stream.readable < wanted or stream.readiness() & _ENDED:
+                return stream.receive(size, flags & ~n.MSG_WAITALL), None, 0
+        except BlockingIOError:
+            if late:
+                raise
+        yield limit
+
+
+def _get_datagram(process: Process, socket: DatagramSocket, size: int, flags: int, limit: float | None) -> Any:
+    while True:
+        datagram = socket.peek() if flags & n.MSG_PEEK else socket.receive()
+        if datagram is not None:
+            break
+        if socket.readiness() & n.POLLIN:
+            return b"", None, 0  # shut down
+        if limit is not None and process.now >= limit:
+            raise error(errno.EAGAIN)
+        yield limit
+    content, source = bytes(datagram[0]), datagram[1]
+    truncated = n.MSG_TRUNC if len(content) > size else 0
+    return (content if flags & n.MSG_TRUNC else content[:size]), source, truncated
+
+
+# -- structures
+
+
+def _message(expression: Expression) -> Struct:
+    """struct msghdr"""
+    if not isinstance(expression, Struct):
+        raise Unsupported(f"a message written as {show(expression)}")
+    control = expression.get("msg_control")
+    if isinstance(control, Array) and control.items:
+        raise Unsupported("control messages")
+    return expression
+
+
+def _pieces(expression: Expression | None) -> list[tuple[Expression, int]]:
+    """The elements of an array of struct iovec: contents and size."""
+    pieces = []
+    for item in expression.items if isinstance(expression, Array) else ():
+        if not isinstance(item, Struct) or len(item.fields) != 2:
+            raise Unsupported(f"struct iovec written as {show(item)}")
+        (_, content), (_, size) = item.fields
+        pieces.append((content, number(size)))
+    return pieces
+
+
+def _gathered(expression: Expression | None) -> bytes:
+    return b"".join(data(content, size) for content, size in _pieces(expression))
+
+
+def _space(expression: Expression | None) -> int:
+    return sum(size for _, size in _pieces(expression))
+
+
+CALLS: Final[dict[str, Callable[..., int | Waiting]]] = {
+    "write": _write,
+    "writev": _writev,
+    "send": _send,
+    "sendto": _sendto,
+    "sendmsg": _sendmsg,
+    "read": _read,
+    "readv": _readv,
+    "recv": _recv,
+    "recvfrom": _recvfrom,
+    "recvmsg": _recvmsg,
+}

@@ -1,0 +1,239 @@
+"""Settings of a host under the names that Linux gives them, as ``sysctl`` reads and writes them.
+
+A name stands for one of these:
+
+- a setting of the host that takes effect from now on (for new connections, mostly);
+- what this stack always does, which has one value only;
+- what means nothing to this stack, and takes any value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from .host import Host
+
+_IPV4: Final = "net.ipv4."
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """``read`` gives the value as text; ``write`` takes it, and raises ValueError for one that cannot be."""
+
+    read: Callable[[Host], str]
+    write: Callable[[Host, str], object]
+
+
+def names() -> list[str]:
+    """All names that are known, in order."""
+    return sorted(_SETTINGS)
+
+
+def read(host: Host, name: str) -> str:
+    """A setting's value as text. Raises KeyError naming a setting that this stack does not have."""
+    return _find(name).read(host)
+
+
+def write(host: Host, name: str, value: str) -> None:
+    """Change a setting.
+
+    Raises KeyError naming one that this stack does not have, ValueError with a sentence for a value that makes no sense
+    or that this stack does not offer.
+    """
+    setting = _find(name)
+    try:
+        setting.write(host, value.strip())
+    except ValueError as error:
+        raise ValueError(f"{name} cannot be {value.strip()!r}: {error}") from None
+
+
+def _find(name: str) -> _Setting:
+    setting = _SETTINGS.get(name.replace("/", "."))
+    if setting is None:
+        raise KeyError(f"this stack has no setting {name}")
+    return setting
+
+
+# kinds of settings
+
+
+def _attribute(path: str, parse: Callable[[str], Any], show: Callable[[Any], object] = lambda value: value) -> _Setting:
+    """An attribute of the host, found at ``path``."""
+    owner, _, name = path.rpartition(".")
+    find = attrgetter(owner)
+    return _Setting(
+        lambda host: str(show(getattr(find(host), name))),
+        lambda host, value: setattr(find(host), name, parse(value)),
+    )
+
+
+def _number(path: str, least: int, most: int) -> _Setting:
+    def parse(text: str) -> int:
+        value = int(text, 0)
+        if not least <= value <= most:
+            raise ValueError(f"it is from {least} to {most}")
+        return value
+
+    return _attribute(path, parse)
+
+
+def _switch(path: str) -> _Setting:
+    return _attribute(path, lambda text: bool(int(text)), int)
+
+
+def _seconds(path: str, *, per: int = 1) -> _Setting:
+    """A time; ``per``: how many of the setting's units are a second."""
+
+    def parse(text: str) -> float:
+        value = int(text)
+        if value < 0:
+            raise ValueError("it is a time")
+        return value / per
+
+    return _attribute(path, parse, lambda value: round(value * per))
+
+
+def _constant(value: str) -> _Setting:
+    """What the stack does and cannot do otherwise."""
+
+    def write(_: Host, text: str) -> None:
+        if text.split() != value.split():
+            raise ValueError(f"this stack has only {value!r}")
+
+    return _Setting(lambda _: value, write)
+
+
+def _meaningless(value: str) -> _Setting:
+    """Has no effect here; ``value`` is what is read."""
+    return _Setting(lambda _: value, lambda _, text: None)
+
+
+def _sizes(first: str, initial: str, most: str, *, halved: bool) -> _Setting:
+    """Three sizes in bytes: the least (which does not matter here), the first, and what that may grow to.
+
+    ``halved``: of the first size Linux takes half for its own accounts.
+    """
+    part = 2 if halved else 1
+
+    def show(host: Host) -> str:
+        settings = host.settings.tcp
+        return f"{first} {getattr(settings, initial) * part} {getattr(settings, most)}"
+
+    def write(host: Host, text: str) -> None:
+        _, middle, last = map(int, text.split())
+        if not 0 < middle <= last:
+            raise ValueError("the sizes are in ascending order")
+        setattr(host.settings.tcp, initial, middle // part)
+        setattr(host.settings.tcp, most, last)
+
+    return _Setting(show, write)
+
+
+def _ports() -> _Setting:
+    def show(host: Host) -> str:
+        low, high = host.tcp.ports.ephemeral
+        return f"{low} {high}"
+
+    def write(host: Host, text: str) -> None:
+        low, high = map(int, text.split())
+        if not 0 < low <= high < 1 << 16:
+            raise ValueError("it is a first and a last port")
+        host.tcp.ports.ephemeral = host.udp.ports.ephemeral = low, high
+
+    return _Setting(show, write)
+
+
+def _orphan_retries() -> _Setting:
+    """0 stands for 8, as on Linux."""
+    return _attribute("settings.tcp.orphan_retries", lambda text: int(text) or 8)
+
+
+def _under(prefix: str, settings: Iterable[tuple[str, _Setting]]) -> dict[str, _Setting]:
+    return {prefix + name: setting for name, setting in settings}
+
+
+_MAX_INT: Final = (1 << 31) - 1
+
+_SETTINGS: Final[dict[str, _Setting]] = {
+    **_under(
+        _IPV4,
+        (
+            ("tcp_syn_retries", _number("settings.tcp.syn_retries", 1, 127)),
+            ("tcp_synack_retries", _number("settings.tcp.synack_retries", 0, 255)),
+            ("tcp_retries2", _number("settings.tcp.retries", 0, 255)),
+            ("tcp_orphan_retries", _orphan_retries()),
+            ("tcp_fin_timeout", _seconds("settings.tcp.fin_timeout")),
+            ("tcp_timestamps", _switch("settings.tcp.timestamps")),
+            ("tcp_window_scaling", _switch("settings.tcp.window_scaling")),
+            ("tcp_max_syn_backlog", _number("settings.tcp.max_syn_backlog", 0, _MAX_INT)),
+            ("tcp_max_tw_buckets", _number("settings.tcp.max_time_wait", 0, _MAX_INT)),
+            ("tcp_tw_reuse", _switch("settings.tcp.time_wait_reuse")),
+            ("tcp_challenge_ack_limit", _number("settings.tcp.challenge_acks", 0, _MAX_INT)),
+            ("tcp_invalid_ratelimit", _seconds("settings.tcp.challenge_interval", per=1000)),
+            ("tcp_rto_min_us", _seconds("settings.tcp.min_rto", per=1_000_000)),
+            ("tcp_rto_max_ms", _seconds("settings.tcp.max_rto", per=1000)),
+            ("tcp_rmem", _sizes("4096", "receive_buffer", "max_receive_buffer", halved=True)),
+            ("tcp_wmem", _sizes("4096", "send_buffer", "max_send_buffer", halved=False)),
+            ("ip_forward", _switch("internet.forwarding")),
+            ("ip_local_port_range", _ports()),
+        ),
+    ),
+    **_under(
+        _IPV4,
+        (
+            ("tcp_moderate_rcvbuf", _constant("1")),
+            ("tcp_slow_start_after_idle", _constant("1")),
+            ("tcp_rfc1337", _constant("0")),
+            ("tcp_stdurg", _constant("0")),
+            ("tcp_abort_on_overflow", _constant("0")),
+            ("tcp_mtu_probing", _constant("0")),
+            ("tcp_reordering", _constant("3")),
+            ("tcp_thin_linear_timeouts", _constant("0")),
+            ("tcp_syn_linear_timeouts", _constant("0")),
+            ("tcp_comp_sack_nr", _constant("0")),
+            ("tcp_keepalive_time", _constant("7200")),
+            ("tcp_keepalive_intvl", _constant("75")),
+            ("tcp_keepalive_probes", _constant("9")),
+            ("tcp_adv_win_scale", _constant("1")),
+            ("tcp_notsent_lowat", _constant("4294967295")),
+            ("ip_no_pmtu_disc", _constant("0")),
+            ("ip_nonlocal_bind", _constant("0")),
+            ("ip_default_ttl", _constant("64")),
+            ("icmp_echo_ignore_all", _constant("0")),
+            ("tcp_no_metrics_save", _meaningless("1")),
+            ("tcp_mem", _meaningless("0 0 0")),
+            ("udp_mem", _meaningless("0 0 0")),
+            ("tcp_retries1", _meaningless("3")),
+            ("tcp_early_demux", _meaningless("1")),
+            ("tcp_autocorking", _meaningless("1")),
+            ("tcp_min_tso_segs", _meaningless("2")),
+            ("tcp_tso_win_divisor", _meaningless("3")),
+            ("tcp_tso_rtt_log", _meaningless("9")),
+            ("tcp_limit_output_bytes", _meaningless("0")),
+            ("tcp_retrans_collapse", _meaningless("0")),
+            ("tcp_max_orphans", _meaningless("65536")),
+            ("tcp_fack", _meaningless("0")),
+            ("tcp_min_rtt_wlen", _meaningless("300")),
+            ("tcp_low_latency", _meaningless("0")),
+            ("tcp_ecn_fallback", _meaningless("1")),
+            ("tcp_comp_sack_delay_ns", _meaningless("1000000")),
+            ("tcp_comp_sack_slack_ns", _meaningless("100000")),
+            ("conf.all.rp_filter", _meaningless("0")),
+        ),
+    ),
+    **_under(
+        "net.core.",
+        (
+            ("somaxconn", _number("settings.calls.max_backlog", 1, _MAX_INT)),
+            ("rmem_max", _number("settings.calls.max_receive_buffer", 1, _MAX_INT)),
+            ("wmem_max", _number("settings.calls.max_send_buffer", 1, _MAX_INT)),
+            ("netdev_max_backlog", _meaningless("1000")),
+            ("default_qdisc", _meaningless("noqueue")),
+        ),
+    ),
+}
