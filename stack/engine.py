@@ -58,7 +58,7 @@ class Engine:
         self._watch_links()
         ready = self._epoll.poll(self._patience(longest), 256)
         host = self.host
-        host.advance(self._clock())
+        self._whatever_fails(partial(host.advance, self._clock()))
         handlers = self._handlers
         for descriptor, events in ready:
             handler = handlers.get(descriptor)
@@ -68,7 +68,17 @@ class Engine:
                 handler(events)
             except Exception:  # the engine serves every other program still
                 log.exception("a handler failed")
-        host.pump()
+        self._whatever_fails(host.pump)
+
+    @staticmethod
+    def _whatever_fails(step: Callable[[], object]) -> None:
+        """Take a step of the host to its end: one timer or one connection that fails must not stop the others."""
+        while True:
+            try:
+                step()
+                return
+            except Exception:
+                log.exception("the host failed")  # what failed is off the agenda
 
     def run(self) -> None:
         """Turn until ``stop`` is called."""

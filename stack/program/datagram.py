@@ -92,12 +92,14 @@ class Datagrams(socket):
         header = bytearray(_HEADER_SIZE)
         size, _, received, _ = _recvmsg_into(self, [header, *buffers], 0, flags)
         source = self._source(bytes(header[:size]), flags)
-        return size - _HEADER_SIZE, [], received, source
+        return max(size - _HEADER_SIZE, 0), [], received, source
 
-    def _source(self, data: bytes, flags: int) -> Address:
-        """Who sent the datagram; raises what came in its stead: the peer's refusal, or the stack's end."""
-        if len(data) < _HEADER_SIZE:
-            raise error(errno.ENETDOWN)
+    def _source(self, data: bytes, flags: int) -> Address | None:
+        """Who sent the datagram, None after a shutdown; raises what came in its stead: the peer's refusal, or the
+        stack's end."""
+        if len(data) < _HEADER_SIZE:  # shut down, by us or with the stack
+            self._raise_if_gone()
+            return None
         number, sockaddr = DATAGRAM.unpack_from(data)
         if number:
             if flags & kernel.MSG_PEEK:

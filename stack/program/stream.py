@@ -13,6 +13,7 @@ import os
 import select
 import socket as kernel
 import sys
+import time
 from typing import Any, Final, NoReturn
 
 from .. import client
@@ -34,6 +35,8 @@ DATAGRAM: Final = int(kernel.SOCK_DGRAM)
 _FLAGS: Final = int(kernel.SOCK_NONBLOCK) | int(kernel.SOCK_CLOEXEC)
 #: Options of the descriptor itself: they bound waits and reads, which are the kernel's.
 _LOCAL_OPTIONS: Final = {int(kernel.SO_RCVTIMEO), int(kernel.SO_SNDTIMEO), int(kernel.SO_RCVLOWAT)}
+
+_GONE_PAUSE: Final = 0.1  # seconds
 
 _recv = kernel.socket.recv
 _recv_into = kernel.socket.recv_into
@@ -185,11 +188,22 @@ class socket(kernel.socket):
         os.close(os.dup(self._descriptor()))  # EMFILE shows here, before a connection is taken from the queue
         record, ancillary, _, _ = _recvmsg(self, ACCEPTED.size, kernel.CMSG_SPACE(4), kernel.MSG_CMSG_CLOEXEC)
         if not record:  # shut down, by us or with the stack
+            self._raise_if_gone()
             raise error(errno.EINVAL)
         if not ancillary:
             raise error(errno.EMFILE)
         descriptor = int.from_bytes(ancillary[0][2][:4], sys.byteorder)
         return socket._adopt(descriptor), decode(record[:SOCKADDR_SIZE])
+
+    def _raise_if_gone(self) -> None:
+        """Whether the stack is gone: ENETDOWN. Then the descriptor is ready for ever, and a server that tries again
+        whatever happens would spin, so this takes a while."""
+        try:
+            self._call(Operation.GETSOCKNAME)
+        except OSError as failure:
+            if failure.errno == errno.ENETDOWN:
+                time.sleep(_GONE_PAUSE)
+                raise
 
     # connecting
 

@@ -158,6 +158,8 @@ class ControlConnection:
         gate.socket.listen(backlog)
         if isinstance(gate, StreamGate):
             ListenerGate.take_over(gate)
+        elif isinstance(gate, ListenerGate):
+            gate.backlog_changed()
 
     def _on_the_departed(self, operation: int, inode: int, argument: bytes) -> bytes:
         """A descriptor whose connection has died: what is left of it is why."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def rule(namespace: int, *matches: str, do: str = "drop") -> Iterator[None]:
-    """Drop (or ``do``) what matches, coming in or going out; a match is as in ``tcp dport 9`` or ``meta l4proto tcp``."""
+    """Drop (or ``do``) what matches, coming in or going out; a match is as in ``tcp dport 9``."""
     nft = shutil.which("nft")
     if nft is None:
         forbidden("nft is not installed")

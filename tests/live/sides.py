@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -83,15 +83,15 @@ class Stack:
 
     path: str
     process: subprocess.Popen[str]
-    here: str = HERE
-    options: tuple[str, ...] = field(default=())
 
     def query(self, name: str, **arguments: Any) -> Any:
         stack = client.Stack.open(self.path)
         try:
-            return stack.query(name, **arguments)
+            answer = stack.query(name, **arguments)
         finally:
             stack.close()
+        assert not (isinstance(answer, dict) and "error" in answer), answer
+        return answer
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
@@ -102,8 +102,7 @@ class Stack:
 
     def cpu(self) -> float:
         """Seconds of a core that it has used."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu(self.process.pid)
 
 
 @dataclass
@@ -125,11 +124,16 @@ def running(path: Path, *options: str) -> Iterator[Stack]:
         assert process.stdout
         try:
             assert process.stdout.readline() == f"ready {path}\n"
-            yield Stack(str(path), process, options=options)
-            assert process.poll() is None, "the stack has died"
+            yield Stack(str(path), process)
         finally:
             process.terminate()
             assert process.wait(PATIENCE) in (0, -9)
+
+
+def cpu(pid: int) -> float:
+    """Seconds of a core that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

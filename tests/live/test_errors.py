@@ -108,14 +108,18 @@ def test_refused_by_a_send(side: Side) -> None:
 
 
 def test_a_silent_port(side: Side) -> None:
-    with side.peer.listen(THERE) as listener, rule(side.peer.namespace, "meta l4proto tcp"):
-        with side.program.socket() as stream, side.program.socket() as impatient:
-            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
-            impatient.settimeout(0.2)
-            with pytest.raises(TimeoutError) as caught:
-                impatient.connect(listener.getsockname())
-            assert caught.value.errno is None
-            assert failure(stream.connect, listener.getsockname()) == "ETIMEDOUT"
+    with (
+        side.peer.listen(THERE) as listener,
+        side.program.socket() as stream,
+        side.program.socket() as impatient,
+        rule(side.peer.namespace, "meta l4proto tcp"),
+    ):
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 1)
+        impatient.settimeout(0.2)
+        with pytest.raises(TimeoutError) as caught:
+            impatient.connect(listener.getsockname())
+        assert caught.value.errno is None
+        assert failure(stream.connect, listener.getsockname()) == "ETIMEDOUT"
 
 
 def test_a_peer_that_vanishes(side: Side, pair: Any) -> None:
@@ -275,7 +279,8 @@ print(connection.recv(10).decode(), flush=True)
 
 def test_a_program_without_descriptors(side: Side) -> None:
     with side.program.start("-c", EXHAUST) as process:
-        assert process.stdout and process.stdin
+        assert process.stdout
+        assert process.stdin
         port = int(process.stdout.readline())
         with side.peer.connect((HERE, port)) as connection:
             connection.sendall(b"patience")
