@@ -33,7 +33,7 @@ def test_the_syn_says_what_we_have() -> None:
     peer = Peer()
     peer.tcp.connect(None, (THEIRS, 80))
     syn = peer.one()
-    assert (syn.options.mss, syn.options.window_shift, syn.options.sack_permitted) == (1460, 7, False)
+    assert (syn.options.mss, syn.options.window_shift, syn.options.sack_permitted) == (1460, 7, True)
     assert syn.options.timestamp is not None
     assert (syn.flags, syn.window, syn.ack) == (SYN, 65535, 0)
 
@@ -403,4 +403,4 @@ def test_options_of_a_syn_without_scaling() -> None:
     peer.tcp.connect(None, (THEIRS, 80))
     peer.scheduler.flush()
     packet, _ = peer.internet.sent[0]
-    assert packet.tobytes()[20:] == build_syn(1460, None, None)
+    assert packet.tobytes()[20:] == build_syn(1460, None, None, sack=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final
 
-from . import opening, output, recovery, timers
+from . import opening, output, recovery, sack, timers
 from .header import ACK, FIN, HEADER_SIZE, RST, SYN, URG
 from .options import ALIGNED, TIMESTAMPS_ALIGNED
 from .reassembly import Reassembly
@@ -61,7 +61,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
                 segment_arrives(self, Segment(packet, start, seq, ack, flags, window >> self.snd_shift))
                 return
             recovery.acknowledged(self, una + moved, echo)
-        elif not size and self.snd_nxt > una and window == self.snd_wnd:
+        elif not size and not self.sack and self.snd_nxt > una and window == self.snd_wnd:
             recovery.duplicate(self)
         if window != self.snd_wnd:
             self.snd_wnd = window
@@ -189,7 +189,9 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
         return False
     window = segment.window << c.snd_shift
     c.persist_probes = 0
-    if ack > c.snd_una:
+    if c.sack and segment.options.sack:
+        recovery.selectively_acknowledged(c, ack, segment.options.timestamp_echo, segment.options.sack)
+    elif ack > c.snd_una:
         recovery.acknowledged(c, ack, segment.options.timestamp_echo)
     elif ack == c.snd_una and not segment.length and window == c.snd_wnd and c.snd_nxt > ack:
         recovery.duplicate(c)
@@ -243,6 +245,7 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
         if c.reassembly is not None:
             _fill(c, c.reassembly)
     elif payload:
+        sack.again(c, seq, end)
         c.must_acknowledge = True
     if c.rcv_nxt == c.fin_seq:
         _fin_arrives(c)
@@ -253,9 +256,12 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
         if c.reassembly is None:
             c.reassembly = Reassembly()
         c.reassembly.insert(segment.seq, payload)
-        # RFC 5681 §4.2: a duplicate ACK for each segment, at once, so that the peer can tell how many have arrived.
-        for _ in range(min(segment.count, 3)):
-            output.acknowledge(c)
+        if c.sack:
+            sack.early(c, c.reassembly, segment.seq, segment.seq + len(payload))
+        else:
+            # RFC 5681 §4.2: a duplicate ACK for each segment, at once, so that the peer can tell how many arrived.
+            for _ in range(min(segment.count, 3)):
+                output.acknowledge(c)
 
 
 def _fill(c: Connection, reassembly: Reassembly) -> None:

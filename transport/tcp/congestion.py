@@ -23,17 +23,11 @@ class CongestionControl(Protocol):
     def acknowledged(self, size: int, mss: int) -> None:
         """New data were acknowledged outside of recovery, while the window was in full use."""
 
-    def enter_recovery(self, flight: int, mss: int) -> None:
-        """A loss was told by duplicate ACKs, with ``flight`` bytes on the way."""
+    def lost(self, flight: int, mss: int) -> None:
+        """Acknowledgments told of a loss, with ``flight`` bytes not acknowledged: set ``ssthresh``.
 
-    def duplicate(self, mss: int) -> None:
-        """Another duplicate ACK in recovery: a segment has left the network."""
-
-    def partly_recovered(self, size: int, mss: int) -> None:
-        """An ACK in recovery that moved by ``size``, but not over everything that was sent before the loss."""
-
-    def leave_recovery(self, flight: int, mss: int) -> None:
-        """Everything that was sent before the loss has arrived."""
+        In the recovery that follows ``cwnd`` is the sender's, and ends at ``ssthresh`` (prr.py).
+        """
 
     def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
         """The retransmission timer fired; ``again``: for a segment that it had fired for before."""
@@ -65,18 +59,9 @@ class Reno:
             self._acked -= self.cwnd
             self.cwnd += mss
 
-    def enter_recovery(self, flight: int, mss: int) -> None:
+    def lost(self, flight: int, mss: int) -> None:
         self.ssthresh = max(flight // 2, 2 * mss)  # RFC 5681 §3.1 (4)
-        self.cwnd = self.ssthresh + 3 * mss  # RFC 5681 §3.2 (3)
-
-    def duplicate(self, mss: int) -> None:
-        self.cwnd += mss  # RFC 5681 §3.2 (4)
-
-    def partly_recovered(self, size: int, mss: int) -> None:
-        self.cwnd = max(self.cwnd - size, 0) + (mss if size >= mss else 0)  # RFC 6582 §3.2 (3)
-
-    def leave_recovery(self, flight: int, mss: int) -> None:
-        self.cwnd = min(self.ssthresh, max(flight, mss) + mss)  # RFC 6582 §3.2 (3), first option: no burst
+        self._acked = 0
 
     def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
         if not again:

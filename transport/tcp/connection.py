@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from ...net.path import Path
     from .listener import Listener
     from .protocol import Tcp
+    from .rack import Rack
+    from .ranges import Range
     from .reassembly import Reassembly
+    from .scoreboard import Scoreboard
     from .settings import TcpOptions
 
 #: Header, without options, of a TCP segment in an IP packet, by the length of the address.
@@ -52,12 +55,14 @@ class Connection:
     __slots__ = (
         "acknowledge_at",
         "at_end",
+        "board",
         "buffer",
         "challenged_at",
         "congestion",
         "cwnd_limited",
         "deferred",
         "dirty",
+        "dsack",
         "duplicates",
         "error",
         "fin_queued",
@@ -86,6 +91,7 @@ class Connection:
         "predicted",
         "pseudo_sum",
         "quick_acks",
+        "rack",
         "rcv_acked",
         "rcv_adv",
         "rcv_grow_at",
@@ -102,6 +108,7 @@ class Connection:
         "recover",
         "recovering",
         "remote",
+        "reorder_at",
         "retransmissions",
         "retransmit_at",
         "retries",
@@ -109,6 +116,8 @@ class Connection:
         "rtt",
         "rtt_seq",
         "rtt_time",
+        "sack",
+        "sent",
         "sent_at",
         "small_sent",
         "snd_limit",
@@ -121,7 +130,9 @@ class Connection:
         "snd_wnd",
         "soft_error",
         "state",
+        "tail_probed",
         "tcp",
+        "telling",
         "timer",
         "timer_when",
         "timestamp_offset",
@@ -166,6 +177,7 @@ class Connection:
         self.cwnd_limited = False
         self.duplicates = 0
         self.recovering = False
+        self._start_recovery()
         self.peer_mss = _DEFAULT_MSS[len(remote[0])]
         self.timestamps = settings.timestamps
         self.use_path(path)
@@ -204,6 +216,20 @@ class Connection:
         self.retransmit_at = self.persist_at = self.acknowledge_at = self.keepalive_at = self.give_up_at = inf
         self.persist_backoff = self.persist_probes = self.keepalive_probes = 0
         self.heard_at = tcp.scheduler.now
+
+    def _start_recovery(self) -> None:
+        #: Both ends speak SACK.
+        self.sack = self.tcp.settings.sack
+        #: What is known of lost and selectively acknowledged data: there as long as there is trouble.
+        self.board: Scoreboard | None = None
+        self.rack: Rack | None = None
+        #: Of each batch with new data that was not acknowledged: the number after them, and its time.
+        self.sent: list[tuple[int, float]] = []
+        self.tail_probed = 0
+        self.reorder_at = inf
+        #: ACKs have SACK blocks: of what arrived early, and before all of what came twice (RFC 2883).
+        self.telling = False
+        self.dsack: Range | None = None
 
     def _start_sending(self, iss: int) -> None:
         self.iss = self.snd_una = self.snd_nxt = self.snd_max = self.recover = iss
@@ -350,6 +376,7 @@ class Connection:
             if not self.rtt.srtt:
                 self.rtt.rto = 3.0  # RFC 6298 §5.7
         self.recover = self.iss
+        self.rtt.follow_tails(self.sack)
         self.retries = 0
         self.heard_at = self.tcp.scheduler.now
         timers.start_keepalive(self)
@@ -412,7 +439,8 @@ class Connection:
         """Nothing will be sent any more: drop the timers and the data."""
         timers.stop(self)
         self.buffer = SendBuffer(self.buffer.end)
-        self.reassembly = None
+        self.reassembly = self.board = None
+        self.sent.clear()
 
     # -- for tools that show connections -------------------------------------------------------------------------
 

@@ -26,6 +26,9 @@ def wake(c: Connection) -> None:
         c.retransmit_at = inf
         if not _defers(c):
             recovery.timed_out(c)
+    if c.reorder_at <= now:
+        c.reorder_at = inf
+        recovery.reordering_is_over(c)
     if c.persist_at <= now:
         c.persist_at = inf
         _probe_window(c)
@@ -34,7 +37,7 @@ def wake(c: Connection) -> None:
         _keep_alive(c)
     if c.give_up_at <= now:
         c.end(0)
-    next_deadline = min(c.retransmit_at, c.persist_at, c.acknowledge_at, c.keepalive_at, c.give_up_at)
+    next_deadline = min(c.retransmit_at, c.reorder_at, c.persist_at, c.acknowledge_at, c.keepalive_at, c.give_up_at)
     if next_deadline < inf:
         timers.arm(c, next_deadline)
 

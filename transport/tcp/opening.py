@@ -32,6 +32,7 @@ def syn_arrives(c: Connection, segment: Segment) -> None:
         c.timestamps = False
     elif c.timestamps:
         c.ts_recent = options.timestamp
+    c.sack = c.sack and options.sack_permitted
     c.use_path(c.path)
     c.snd_wnd = c.max_snd_wnd = segment.window  # never scaled in a SYN
     c.snd_wl1, c.snd_wl2 = segment.seq, c.snd_una

@@ -55,6 +55,9 @@ TIMESTAMPS_ALIGNED: Final = 0x0101080A
 #: That word, value and echo: the timestamps option as a whole number of words.
 ALIGNED: Final = Struct(">I" + _TIMESTAMPS.format[1:])
 
+_SACK_PERMITTED_FIRST: Final = bytes((SACK_PERMITTED, 2))
+_SACK_PERMITTED_PADDED: Final = bytes((NOP, NOP, SACK_PERMITTED, 2))
+
 
 class Options:
     """What a segment's options say; None (or empty) is what is not there."""
@@ -105,11 +108,20 @@ def _parse_one(options: Options, data: Buffer, kind: int, start: int, size: int)
         options.sack = [_SACK_BLOCK.unpack_from(data, start + at) for at in range(0, size, 8)]
 
 
-def build_syn(mss: int, window_shift: int | None, timestamps: tuple[int, int] | None) -> bytes:
+def build_syn(mss: int, window_shift: int | None, timestamps: tuple[int, int] | None, *, sack: bool = False) -> bytes:
     """The options of a SYN, padded to whole words."""
     options = bytes((MSS, 4, *mss.to_bytes(2)))
+    if sack:
+        options += _SACK_PERMITTED_FIRST if timestamps is not None else _SACK_PERMITTED_PADDED
     if timestamps is not None:
-        options += ALIGNED.pack(TIMESTAMPS_ALIGNED, *timestamps)
+        aligned = ALIGNED.pack(TIMESTAMPS_ALIGNED, *timestamps)
+        options += aligned[2:] if sack else aligned  # SACK-permitted takes the place of the padding
     if window_shift is not None:
         options += bytes((NOP, WINDOW_SCALE, 3, window_shift))
     return options
+
+
+def build_sack(blocks: list[tuple[int, int]]) -> bytes:
+    """The SACK option (RFC 2018 §3), padded to whole words."""
+    head = bytes((NOP, NOP, SACK, 2 + 8 * len(blocks)))
+    return head + b"".join([_SACK_BLOCK.pack(left & 0xFFFFFFFF, right & 0xFFFFFFFF) for left, right in blocks])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
 from . import options as wire_options
-from . import timers, window
+from . import sack, timers, window
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
 from .sequence import MASK
 from .state import OPENING, State
@@ -16,6 +16,7 @@ from .state import OPENING, State
 if TYPE_CHECKING:
     from ...link.packet import Buffer
     from .connection import Connection
+    from .scoreboard import Scoreboard
 
 _DATA_OFFSET: Final = 5 << 12
 #: A header whose only option is the timestamps: three words more.
@@ -32,7 +33,7 @@ def flush(c: Connection) -> None:
         elif c.must_acknowledge:
             acknowledge(c)
         return
-    if c.snd_nxt < c.buffer.end + c.fin_queued:
+    if c.snd_nxt < c.buffer.end + c.fin_queued or c.board is not None:
         _send_data(c)
     owed = c.rcv_nxt - c.rcv_acked
     if c.must_acknowledge or owed > c.rcv_mss:  # RFC 9293 §3.8.6.3: every second full-sized segment (SHOULD-19)
@@ -66,6 +67,13 @@ def _send_data(c: Connection) -> None:
     end = c.buffer.end
     una = c.snd_una
     cwnd = c.congestion.cwnd
+    board = c.board
+    if board is not None:
+        if board.lost.size and not _retransmit_lost(c, board):
+            c.cwnd_limited = True
+            return
+        cwnd += board.outside
+    before = c.snd_nxt
     if 0 < c.duplicates < 3 and not c.recovering and c.snd_nxt == c.snd_max:
         cwnd += c.duplicates * c.mss  # RFC 3042: limited transmit, of new data
     if una == c.snd_max and c.tcp.scheduler.now - c.sent_at > c.rtt.rto:
@@ -82,10 +90,69 @@ def _send_data(c: Connection) -> None:
     if c.fin_queued and c.snd_nxt == end and end < una + c.snd_wnd:
         c.snd_nxt = end + 1
         transmit(c, end, 0, FIN | ACK)
+    if c.snd_nxt > before:
+        _log(c, c.snd_nxt - before)
     c.cwnd_limited = c.snd_nxt + c.mss > una + cwnd or ((c.snd_nxt - una) * 2 >= cwnd and cwnd < c.congestion.ssthresh)
     if c.snd_nxt < end + c.fin_queued and c.snd_nxt == c.snd_una and c.persist_at == _NEVER:
         c.persist_backoff = c.persist_probes = 0
         timers.set_persist(c)
+
+
+def _log(c: Connection, size: int) -> None:
+    """``size`` bytes that are new have gone out: remember when."""
+    sent, now = c.sent, c.tcp.scheduler.now
+    if sent and sent[-1][1] == now:
+        sent[-1] = (c.snd_nxt, now)
+    else:
+        sent.append((c.snd_nxt, now))
+    if c.recovering and c.board is not None:
+        c.board.prr.sent += size
+
+
+def _retransmit_lost(c: Connection, board: Scoreboard) -> bool:
+    """Send what is lost again, as far as the windows let it go; whether nothing is left (RFC 6675 §5, NextSeg)."""
+    edge = c.snd_una + c.snd_wnd
+    lost, mss = board.lost, c.mss
+    largest = min(c.tso_size, max(c.congestion.cwnd // 4 // mss, 1) * mss)
+    while lost.size:
+        start, end = lost.first()
+        usable = c.congestion.cwnd - (c.snd_max - c.snd_una - board.outside)
+        size = min(end - start, largest, edge - start + (edge == c.buffer.end))
+        if size > usable:
+            size = usable - usable % mss
+        if size <= 0:
+            return False
+        retransmit(c, board, start, start + size)
+    return True
+
+
+def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
+    """Send ``start`` to ``end`` again, as one packet; a FIN that is among them goes along."""
+    now = c.tcp.scheduler.now
+    board.lost.remove(start, end)
+    board.resent.add(start, end, now)
+    if not board.undo_left:
+        board.resent_at = now
+    board.undo_left += end - start
+    board.prr.sent += end - start
+    last = c.buffer.end
+    flags = ACK
+    if end >= last:
+        flags = ACK | PSH if start < last else ACK
+        if end > last:
+            flags |= FIN
+    transmit(c, start, min(end, last) - start, flags)
+
+
+def send_new(c: Connection) -> bool:
+    """Send one segment of new data as a tail loss probe, if there are any and the peer has room for it."""
+    edge = c.snd_una + c.snd_wnd
+    size = min(c.buffer.end - c.snd_nxt, edge - c.snd_nxt, c.mss)
+    if size <= 0:
+        return False
+    _send_piece(c, size, c.buffer.end, edge)
+    _log(c, size)
+    return True
 
 
 def _send_piece(c: Connection, size: int, end: int, limit: int) -> None:
@@ -124,6 +191,7 @@ def send_now(c: Connection) -> None:
     size = min(c.buffer.end - c.snd_nxt, c.snd_una + c.snd_wnd - c.snd_nxt, c.mss)
     if size > 0:
         _send_piece(c, size, c.buffer.end, c.snd_una + c.snd_wnd)
+        _log(c, size)
     elif c.snd_nxt < c.buffer.end + c.fin_queued:
         probe(c)
 
@@ -137,20 +205,13 @@ def probe(c: Connection) -> None:
     c.retransmit_at = _NEVER
 
 
-def retransmit_first(c: Connection) -> None:
-    """Send the earliest unacknowledged segment again."""
-    if c.snd_una == c.iss:
-        send_syn(c)
-        return
-    start, end = c.snd_una, c.buffer.end
-    size = max(min(c.mss, min(c.snd_max, end) - start), 0)
-    flags = ACK | PSH if size and start + size == end else ACK
-    after = start + size
-    if c.fin_queued and after == end and c.snd_max > end:
-        flags |= FIN
-        after += 1
-    c.snd_nxt = max(c.snd_nxt, after)
-    transmit(c, start, size, flags)
+def retransmit_first(c: Connection, board: Scoreboard) -> None:
+    """Send the earliest unacknowledged segment again, whatever the window."""
+    end = min(c.snd_una + c.mss, c.snd_max)
+    if end == c.buffer.end and c.snd_max > end:
+        end += 1  # the FIN
+    c.snd_nxt = max(c.snd_nxt, end)
+    retransmit(c, board, c.snd_una, end)
 
 
 def send_syn(c: Connection) -> None:
@@ -158,7 +219,7 @@ def send_syn(c: Connection) -> None:
     c.snd_nxt = max(c.snd_nxt, c.iss + 1)
     stamps = (timestamp(c), c.ts_recent) if c.timestamps else None
     shift = c.rcv_shift if c.rcv_scaling else None
-    options = wire_options.build_syn(c.announced_mss, shift, stamps)
+    options = wire_options.build_syn(c.announced_mss, shift, stamps, sack=c.sack)
     flags, number = (SYN, 0) if c.state is State.SYN_SENT else (SYN | ACK, c.rcv_nxt & MASK)
     offset = (HEADER.size + len(options)) << 10
     field = min(c.rcv_space, 65535)
@@ -176,7 +237,6 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
     """Send one packet: ``size`` bytes from sequence number ``start`` on, or none."""
     acknowledged = c.rcv_nxt
     field = window.offer(c)
-    header: Buffer
     if c.timestamps:
         header = bytearray(
             _HEADER_TIMESTAMPS.pack(
@@ -206,6 +266,8 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
                 0,
             )
         )
+    if c.telling and not _tell(c, header, size):
+        flags &= ~ACK  # a segment of its own says what has arrived
     if flags & ACK:
         if size and c.rcv_acked < acknowledged:
             c.quick_acks = 0  # a conversation: acknowledgments ride on answers
@@ -219,24 +281,37 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
         _send(c, [header], 0)
 
 
+def _tell(c: Connection, header: bytearray, size: int) -> bool:
+    """Add SACK blocks to a header, unless data leave no room for them."""
+    if size:
+        return False
+    blocks = sack.blocks(c)
+    if blocks:
+        header += wire_options.build_sack(blocks)
+        header[12] = len(header) << 2
+        header[16:18] = _pseudo(c, len(header)).to_bytes(2)
+    return True
+
+
 def _account(c: Connection, start: int, after: int) -> None:
     """Sequence numbers from ``start`` to ``after`` go out: measure their round trip, and expect their ACK."""
     now = c.tcp.scheduler.now
     c.sent_at = now
     if start >= c.snd_max:
-        if not c.rtt_seq:
+        if not c.rtt_seq and c.board is None:
             c.rtt_seq = after
             c.rtt_time = now
     else:
         c.rtt_seq = 0  # RFC 6298 §3: Karn's algorithm
-        c.retransmissions += 1
-        c.tcp.counters["tcp.retransmitted"] += 1
+        count = -(-(after - start) // c.mss)
+        c.retransmissions += count
+        c.tcp.counters["tcp.retransmitted"] += count
     if after > c.snd_max:
         if c.snd_max == c.snd_una:
             c.unacknowledged_since = now
         c.snd_max = after
     if c.retransmit_at == _NEVER:  # RFC 6298 §5.1
-        c.retransmit_at = now + c.rtt.rto
+        c.retransmit_at = now + (c.rtt.pto or c.rtt.rto)
         timers.arm(c, c.retransmit_at)
     c.persist_at = _NEVER
 

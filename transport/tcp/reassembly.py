@@ -5,8 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Final
 
+from .ranges import Range, Ranges
+
 #: Each piece keeps the frame it came in; a peer that sends single bytes must not fill the memory with frames.
 _MAX_PIECES: Final = 4096
+#: The blocks to be told at most: more do not fit a header.
+_MAX_BLOCKS: Final = 4
 
 
 class Reassembly:
@@ -16,11 +20,17 @@ class Reassembly:
     caller has cut pieces to the receive window, which bounds what is kept here; the number of pieces is bounded too.
     """
 
-    __slots__ = ("_pieces", "_starts")
+    __slots__ = ("_pieces", "_runs", "_starts", "latest", "repeated")
 
     def __init__(self) -> None:
         self._starts: list[int] = []
         self._pieces: list[memoryview] = []
+        #: The same without seams.
+        self._runs = Ranges()
+        #: The runs that changed last, the latest first: SACK blocks (RFC 2018 §4).
+        self.latest: list[Range] = []
+        #: What of the last piece had been here before, or None.
+        self.repeated: Range | None = None
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -28,25 +38,27 @@ class Reassembly:
     def insert(self, start: int, piece: memoryview) -> None:
         """Keep ``piece``, whose first byte has sequence number ``start``, as far as it is new."""
         starts, pieces = self._starts, self._pieces
-        index = bisect_right(starts, start)
-        if index:
-            overlap = starts[index - 1] + len(pieces[index - 1]) - start
-            if overlap > 0:
-                start += overlap
-                piece = piece[overlap:]
-        end = start + len(piece)
-        while start < end and len(pieces) < _MAX_PIECES:
-            gap_end = min(end, starts[index]) if index < len(starts) else end
-            if gap_end > start:
-                starts.insert(index, start)
-                pieces.insert(index, piece[: gap_end - start])
-                index += 1
-            if gap_end == end:
+        first, end = start, start + len(piece)
+        new = self._runs.gaps(start, end)
+        self.repeated = _first_gap(new, start, end)
+        for start, end in new:
+            if len(pieces) >= _MAX_PIECES:
                 return
-            next_start = starts[index] + len(pieces[index])
-            piece = piece[next_start - start :]
-            start = next_start
-            index += 1
+            index = bisect_right(starts, start)
+            starts.insert(index, start)
+            pieces.insert(index, piece[start - first : end - first])
+            self._runs.add(start, end)
+
+    def begins_block(self, start: int, end: int) -> bool:
+        """Whether ``start`` to ``end`` is not part of the block that would be told first."""
+        return not self.latest or end < self.latest[0][0] or self.latest[0][1] < start
+
+    def told(self, start: int, end: int) -> None:
+        """``start`` to ``end`` arrived last: its run is told first."""
+        run = self._runs.around(start)
+        if run is not None:
+            others = [block for block in self.latest if block[1] < run[0] or run[1] < block[0]]
+            self.latest = [run, *others[: _MAX_BLOCKS - 1]]
 
     def take(self, rcv_nxt: int) -> list[memoryview]:
         """Remove and return what continues the stream at ``rcv_nxt``."""
@@ -60,5 +72,19 @@ class Reassembly:
             if start + len(piece) > rcv_nxt:
                 taken.append(piece[rcv_nxt - start :])
                 rcv_nxt = start + len(piece)
+        if count:
+            self._runs.remove(starts[0], rcv_nxt)
+            self.latest = [block for block in self.latest if block[0] > rcv_nxt]
         del starts[:count], pieces[:count]
         return taken
+
+
+def _first_gap(new: list[Range], start: int, end: int) -> Range | None:
+    """The first part of ``start`` to ``end`` that is not ``new``."""
+    if not new:
+        return (start, end) if start < end else None
+    if new[0][0] > start:
+        return start, new[0][0]
+    left = new[0][1]
+    right = new[1][0] if len(new) > 1 else end
+    return (left, right) if left < right else None

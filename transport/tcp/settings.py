@@ -41,6 +41,8 @@ class TcpSettings:
     max_send_buffer: int = 4 << 20
     window_scaling: bool = True
     timestamps: bool = True
+    #: Selective acknowledgment (tcp_sack).
+    sack: bool = True
     #: Connections in SYN-RECEIVED for one listener (tcp_max_syn_backlog).
     max_syn_backlog: int = 1024
     #: Challenge ACKs in a second, over all connections (tcp_challenge_ack_limit), and the least time between two of

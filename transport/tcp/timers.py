@@ -26,6 +26,7 @@ def arm(c: Connection, deadline: float) -> None:
 def stop(c: Connection) -> None:
     """Turn every timer off."""
     c.retransmit_at = c.persist_at = c.acknowledge_at = c.keepalive_at = c.give_up_at = inf
+    c.reorder_at = inf
     if c.timer is not None:
         c.timer.cancel()
         c.timer = None

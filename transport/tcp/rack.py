@@ -1,0 +1,164 @@
+"""RACK (RFC 8985): a segment is lost when one that was sent sufficiently later has arrived.
+
+The first transmissions are logged by the batch that sent them (`Connection.sent`), since a batch has one time. They
+are ordered by time and by number alike, so a single number, `Scoreboard.judged`, parts those that were judged from
+those that were not. Retransmissions are judged in the order of their times. So each range is looked at once for each
+time that it is sent.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from .sequence import MASK, older
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .scoreboard import Scoreboard
+
+#: RFC 8985 §6.2 step 4: a wider window is kept for so many recoveries.
+_PERSIST: Final = 16
+
+
+class Rack:
+    """What RACK remembers of a connection."""
+
+    __slots__ = ("_persist", "_round", "end", "reordered", "rtt", "time", "widening")
+
+    def __init__(self) -> None:
+        #: The transmission that was sent last among those that arrived: when, where it ended, its round trip.
+        self.time = -inf
+        self.end = 0
+        self.rtt = 0.0
+        self.reordered = False
+        #: RACK.reo_wnd_mult.
+        self.widening = 1
+        self._persist = 0
+        self._round = 0
+
+    def arrived(self, time: float, end: int, now: float) -> None:
+        """A transmission up to ``end`` at ``time`` has arrived (RFC 8985 §6.2 step 2)."""
+        self.rtt = now - time
+        if (time, end) > (self.time, self.end):
+            self.time, self.end = time, end
+
+    def spurious(self, una: int, snd_max: int) -> None:
+        """A DSACK: something was sent again for nothing; wait longer, at most a step each round (step 4)."""
+        if una >= self._round:
+            self._round = snd_max
+            self.widening += 1
+        self._persist = _PERSIST
+
+    def recovered(self) -> None:
+        """A recovery has ended."""
+        if self._persist:
+            self._persist -= 1
+            if not self._persist:
+                self.widening = 1
+
+
+def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int) -> int:
+    """``start`` to ``end`` are acknowledged; how many bytes of it are news (RFC 8985 §6.2 steps 1 to 3)."""
+    size = 0
+    for left, right in board.sacked.add(start, end):
+        size += right - left
+        board.lost.remove(left, right)
+        original = right
+        for part in reversed(board.resent.take(left, right)):
+            _resent_arrived(c, part.time, part.end, echo)
+            if part.end == original:
+                original = part.start
+        if original > left:
+            _original_arrived(c, board, original)
+        board.highest = max(board.highest, right)
+    return size
+
+
+def _resent_arrived(c: Connection, time: float, end: int, echo: int) -> None:
+    now = c.tcp.scheduler.now
+    stamp = int(time * 1000) + c.timestamp_offset & MASK
+    if (echo and c.timestamps and older(echo, stamp)) or now - time < c.rtt.shortest:
+        return  # that was the first transmission (step 2)
+    assert c.rack is not None
+    c.rack.arrived(time, end, now)
+
+
+def _original_arrived(c: Connection, board: Scoreboard, end: int) -> None:
+    assert c.rack is not None
+    if end < board.highest:
+        c.rack.reordered = True
+    if end <= c.recover:
+        board.original_arrived = True
+    time = sent_time(c, end - 1)
+    c.rack.arrived(time, end, c.tcp.scheduler.now)
+    board.original_time = max(board.original_time, time)
+
+
+def sent_time(c: Connection, number: int) -> float:
+    """When the batch left that sent ``number`` for the first time."""
+    sent = c.sent
+    index = bisect_right(sent, (number, inf))
+    return sent[index][1] if index < len(sent) else c.sent_at
+
+
+def _reordering_window(c: Connection, board: Scoreboard, rack: Rack) -> float:
+    """RACK_update_reo_wnd (RFC 8985 §6.2 step 4), in seconds."""
+    sacked = board.sacked
+    if not rack.reordered and (c.recovering or board.after_timeout or len(sacked) >= 3 or sacked.size > 2 * c.mss):
+        return 0.0
+    shortest = c.rtt.shortest
+    return min(rack.widening * shortest / 4, c.rtt.srtt) if shortest < inf else 0.0
+
+
+def detect(c: Connection, board: Scoreboard) -> bool:
+    """RACK_detect_loss (RFC 8985 §6.2 step 5): mark what is lost, and wait for what may be; whether there is more."""
+    rack = c.rack
+    assert rack is not None
+    c.reorder_at = inf
+    if rack.time == -inf:
+        return False
+    before = board.lost.size
+    patience = rack.rtt + _reordering_window(c, board, rack)
+    _judge_first(c, board, rack, patience)
+    _judge_resent(c, board, rack, patience)
+    return board.lost.size > before
+
+
+def _judge_first(c: Connection, board: Scoreboard, rack: Rack, patience: float) -> None:
+    sent, now = c.sent, c.tcp.scheduler.now
+    index = bisect_right(sent, (board.judged, inf))
+    while index < len(sent):
+        end, time = sent[index]
+        if time >= rack.time:
+            if time > rack.time:
+                return
+            end = min(end, rack.end)
+        if end <= board.judged:
+            return
+        if time + patience > now:
+            c.reorder_at = min(c.reorder_at, time + patience)
+            return
+        board.lose(board.judged, end)
+        board.judged = end
+        index += 1
+
+
+def _judge_resent(c: Connection, board: Scoreboard, rack: Rack, patience: float) -> None:
+    now, resent = c.tcp.scheduler.now, board.resent
+    while (entry := resent.oldest()) is not None:
+        end = entry.end
+        if entry.time >= rack.time:
+            end = min(end, rack.end)
+            if entry.time > rack.time or end <= entry.start:
+                return
+        if entry.time + patience > now:
+            c.reorder_at = min(c.reorder_at, entry.time + patience)
+            return
+        for part in resent.within(entry.start, end):
+            if part.time == entry.time:
+                resent.take(part.start, part.end)
+                board.lose(part.start, part.end)
+        if end < entry.end:
+            return

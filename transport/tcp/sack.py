@@ -1,0 +1,52 @@
+"""Selective acknowledgment, the receiver's part (RFC 2018 §3 and §4, RFC 2883): telling what arrived early, or twice.
+
+What was told is kept until it is read, or the connection ends: nothing is reneged on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from . import output
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .ranges import Range
+    from .reassembly import Reassembly
+
+#: SACK blocks that fit a header without and with timestamps.
+_BLOCKS: Final = (4, 3)
+
+
+def early(c: Connection, reassembly: Reassembly, start: int, end: int) -> None:
+    """``start`` to ``end`` arrived before their turn: acknowledge at once (RFC 5681 §4.2).
+
+    Segments of a batch that continue each other are told together; with each new block, those before must have been
+    told, as an ACK has room for few.
+    """
+    if reassembly.repeated is not None:
+        c.dsack = reassembly.repeated  # RFC 2883 §4.2
+    if c.telling and c.must_acknowledge and reassembly.begins_block(start, end):
+        output.acknowledge(c)
+    reassembly.told(start, end)
+    c.telling = c.must_acknowledge = True
+
+
+def again(c: Connection, start: int, end: int) -> None:
+    """``start`` to ``end`` arrived when they had been acknowledged already (RFC 2883 §4.1)."""
+    if c.sack:
+        c.dsack = (start, end)
+        c.telling = True
+
+
+def blocks(c: Connection) -> list[Range]:
+    """The blocks of the ACK that goes out now; a report of what came twice is made once."""
+    found = []
+    if c.dsack is not None:
+        found.append(c.dsack)
+    if c.reassembly is not None:
+        found += c.reassembly.latest
+    else:
+        c.telling = False
+    c.dsack = None
+    return found[: _BLOCKS[c.timestamps]]

@@ -1,0 +1,168 @@
+"""The scoreboard (RFC 6675 §3): which of the data on the way were selectively acknowledged, lost, sent again.
+
+Nothing here is kept per segment. What is on the way is the range from ``snd_una`` to ``snd_max``; within it, ranges
+were acknowledged, or count as lost. The pipe, how much is in the network, is the difference of three sizes. A
+connection has a scoreboard while something is out of the ordinary, and none before and after.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from typing import NamedTuple
+
+from .prr import ProportionalRate
+from .ranges import Ranges
+
+
+class Transmission(NamedTuple):
+    """The latest transmission of a range, at ``time`` (seconds)."""
+
+    start: int
+    end: int
+    time: float
+
+
+class Resent:
+    """What was sent again, with the time of it, by sequence number; and in order of time (`oldest`)."""
+
+    __slots__ = ("_entries", "_order", "_starts")
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._entries: list[Transmission] = []
+        self._order: deque[Transmission] = deque()
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def add(self, start: int, end: int, time: float) -> None:
+        """``start`` to ``end`` go out again; earlier times are forgotten."""
+        self.take(start, end)
+        index = bisect_left(self._starts, start)
+        entry = Transmission(start, end, time)
+        self._starts.insert(index, start)
+        self._entries.insert(index, entry)
+        self._order.append(entry)
+
+    def _overlapping(self, start: int, end: int) -> tuple[int, int]:
+        low = bisect_right(self._starts, start)
+        if low and self._entries[low - 1].end > start:
+            low -= 1
+        return low, bisect_left(self._starts, end, low)
+
+    def within(self, start: int, end: int) -> list[Transmission]:
+        """The parts of ``start`` to ``end`` that were sent again, in order."""
+        low, high = self._overlapping(start, end)
+        return [Transmission(max(e.start, start), min(e.end, end), e.time) for e in self._entries[low:high]]
+
+    def take(self, start: int, end: int) -> list[Transmission]:
+        """The same, and forget them."""
+        low, high = self._overlapping(start, end)
+        if low == high:
+            return []
+        taken = self.within(start, end)
+        first, last = self._entries[low], self._entries[high - 1]
+        rest = [Transmission(first.start, start, first.time)] if first.start < start else []
+        if last.end > end:
+            rest.append(Transmission(end, last.end, last.time))
+        self._entries[low:high] = rest
+        self._starts[low:high] = [entry.start for entry in rest]
+        if not self._starts:
+            self._order.clear()
+        return taken
+
+    def oldest(self) -> Transmission | None:
+        """The earliest of these transmissions; parts of it may be gone by now (see `within`)."""
+        order = self._order
+        while order:
+            entry = order[0]
+            if any(part.time == entry.time for part in self.within(entry.start, entry.end)):
+                return entry
+            order.popleft()
+        return None
+
+    def clear(self) -> None:
+        self._starts.clear()
+        self._entries.clear()
+        self._order.clear()
+
+
+class Scoreboard:
+    """What is known of the data on the way; numbers as in the rest of TCP, sizes in bytes."""
+
+    __slots__ = (
+        "after_timeout",
+        "departed",
+        "doubtful",
+        "highest",
+        "judged",
+        "lost",
+        "original_arrived",
+        "original_time",
+        "prior_cwnd",
+        "prior_ssthresh",
+        "prr",
+        "resent",
+        "resent_at",
+        "sacked",
+        "tail_end",
+        "undo_from",
+        "undo_left",
+    )
+
+    def __init__(self, una: int) -> None:
+        #: Selectively acknowledged.
+        self.sacked = Ranges()
+        #: Lost, and not sent again yet.
+        self.lost = Ranges()
+        self.resent = Resent()
+        #: What has left the network by the duplicate ACKs of a peer without SACK.
+        self.departed = 0
+        #: Everything before was once judged lost, or has arrived: no first transmission is left to judge.
+        self.judged = una
+        #: The highest number that was ever acknowledged (RFC 8985: RACK.fack).
+        self.highest = una
+        self.prr = ProportionalRate()
+        #: A retransmission time-out was the last sign of loss; `doubtful` while it may turn out spurious (RFC 5682).
+        self.after_timeout = False
+        self.doubtful = False
+        #: This acknowledgment covers data from before the loss that were sent just once; the latest time of such data.
+        self.original_arrived = False
+        self.original_time = 0.0
+        #: Where a tail loss probe ended that was a retransmission, until it is known whether it repaired a loss, or 0.
+        self.tail_end = 0
+        #: To take a reduction back: the window before, whether it can be (`undo_from` is the SND.UNA of that time, -1
+        #: for no), retransmitted bytes that no DSACK has reported yet, when the first was sent.
+        self.prior_cwnd = self.prior_ssthresh = self.undo_left = 0
+        self.undo_from = -1
+        self.resent_at = 0.0
+
+    @property
+    def outside(self) -> int:
+        """How much of what lies between ``snd_una`` and ``snd_max`` is not in the network."""
+        return self.sacked.size + self.lost.size + self.departed
+
+    @property
+    def calm(self) -> bool:
+        """Nothing is out of the ordinary any more."""
+        return not (self.outside or self.after_timeout or self.tail_end or len(self.resent))
+
+    def lose(self, start: int, end: int) -> None:
+        """``start`` to ``end`` are lost, as far as they neither arrived nor were sent again since."""
+        for left, right in self.sacked.gaps(start, end):
+            for part in self.resent.within(left, right):
+                if left < part.start:
+                    self.lost.add(left, part.start)
+                left = part.end
+            if left < right:
+                self.lost.add(left, right)
+
+    def lose_everything(self, una: int, end: int) -> None:
+        """A time-out: whatever was not selectively acknowledged is lost, retransmissions too (RFC 6675 §5.1)."""
+        if self.sacked.around(una) is not None:
+            self.sacked.clear()  # the peer has reneged, or lied (RFC 2018 §8)
+        self.resent.clear()
+        self.departed = 0
+        self.lose(una, end)
+        self.judged = end
