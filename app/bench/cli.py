@@ -39,10 +39,12 @@ SYSTEMS: Final = ("kernel", "netower")
     "--system", "systems", multiple=True, default=SYSTEMS, type=click.Choice(SYSTEMS), help="Measure just this stack."
 )
 @click.option("--pin", is_flag=True, help="Keep the peer on one CPU and the stack with its program on another.")
+@click.option("--simulation", is_flag=True, help="Measure simulated networks instead; needs no permission.")
 @json_option
 def command(
-    seconds: float, repeat: int, only: tuple[str, ...], systems: tuple[str, ...], pin: bool, as_json: bool
-) -> int:
+    seconds: float, repeat: int, only: tuple[str, ...], systems: tuple[str, ...], pin: bool, simulation: bool,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Measure this stack over a TAP beside the kernel's over veth: the same programs, the same machine, one run.
 
     Each end is a process of its own, and the figures are what a program sees. A figure is the median of several
@@ -53,7 +55,10 @@ def command(
       netower bench                        everything, in under a minute
       netower bench --only rtt --pin       the round trip, with fixed CPUs
       netower bench --json > figures.json
+      netower bench --simulation           idle hours, busy networks, memory
     """  # fmt: skip
+    if simulation:
+        return _simulation(repeat, as_json)
     measures = [measure for measure in MEASURES if not only or measure.name in only]
     placement = ends.Placement.pinned() if pin else ends.Placement()
     enter_private()
@@ -68,6 +73,26 @@ def command(
     else:
         _print(report)
     return 1 if report["failures"] else 0
+
+
+def _simulation(repeat: int, as_json: bool) -> int:
+    from .simulation import measure
+
+    try:
+        figures = measure(repeat)
+    except RuntimeError as error:
+        raise click.ClickException(str(error)) from None
+    if as_json:
+        print_json({"machine": machine(), "figures": figures})
+    else:
+        rows = [[figure["title"], _number(figure["value"]), figure["unit"]] for figure in figures]
+        print_table(["", "measured", "unit"], rows, right=["measured"])
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """What was measured on."""
+    return {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()}
 
 
 class Bench:
@@ -98,7 +123,7 @@ class Bench:
             if memory:
                 memory["finished"] = rigs["netower"].memory()
         return {
-            "machine": {"cpus": os.cpu_count(), "kernel": platform.release(), "python": platform.python_version()},
+            "machine": machine(),
             "placement": self.placement.text,
             "mtu": ends.MTU,
             "seconds": self.seconds,
