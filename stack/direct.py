@@ -222,6 +222,9 @@ class HostSocket(kernel.socket):
         view = memoryview(buffer).cast("B")
         if nbytes:
             view = view[:nbytes]
+        calls = self.calls
+        if isinstance(calls, StreamSocket) and not flags and view:
+            return self._receive_into(calls, view)
         data = self.recv(len(view), flags)
         view[: len(data)] = data
         return len(data)
@@ -257,6 +260,19 @@ class HostSocket(kernel.socket):
             else:
                 self._carrier.poke()  # the window may have opened
                 return data
+
+    def _receive_into(self, calls: StreamSocket, view: memoryview) -> int:
+        self._check_open()
+        while not calls.readable:
+            try:
+                calls.receive(1)  # what it says without data: the end, an error, or to wait
+            except BlockingIOError:
+                self._block(_READABLE, 0)
+            else:
+                return 0
+        filled = move(calls, view)
+        self._carrier.poke()  # the window may have opened
+        return filled
 
     def _receive_all(self, size: int, flags: int) -> bytes:
         parts = bytearray()
@@ -415,6 +431,19 @@ class HostSocket(kernel.socket):
                 return call()
             except BlockingIOError:
                 self._block(events, 0)
+
+
+def move(socket: StreamSocket, buffer: memoryview) -> int:
+    """Move what has arrived into ``buffer``, as much as fits; how much, in bytes."""
+    filled, size = 0, len(buffer)
+    for view in socket.received:
+        part = view[: size - filled]
+        buffer[filled : filled + len(part)] = part
+        filled += len(part)
+        if filled == size:
+            break
+    socket.consume(filled)
+    return filled
 
 
 def _remote(socket: Any) -> tuple[Address, int]:

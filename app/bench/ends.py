@@ -38,10 +38,11 @@ class End:
     namespace: int
     command: list[str]
     cpus: set[int] | None = None
+    worker: list[str] = field(default_factory=lambda: [sys.executable, WORKER])
 
     @contextmanager
     def start(self, role: str, host: str, port: int, seconds: float) -> Iterator[Worker]:
-        arguments = [*self.command, sys.executable, WORKER, role, host, str(port), str(seconds)]
+        arguments = [*self.command, *self.worker, role, host, str(port), str(seconds)]
         with inside(self.namespace):
             process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if self.cpus:
@@ -120,7 +121,7 @@ class Placement:
 @contextmanager
 def kernel_over_veth(placement: Placement) -> Iterator[Rig]:
     """Kernel sockets at both ends of a veth cable, offloads on as they are by default."""
-    with _namespace() as first, _namespace() as second:
+    with in_namespace() as first, in_namespace() as second:
         join(first, second, f"{PEER_ADDRESS}/24", f"{PROGRAM_ADDRESS}/24", mtu=MTU)
         yield Rig(End(PEER_ADDRESS, first, [], placement.peer), End(PROGRAM_ADDRESS, second, [], placement.program))
 
@@ -129,7 +130,7 @@ def kernel_over_veth(placement: Placement) -> Iterator[Rig]:
 def stack_over_tap(placement: Placement, directory: Path) -> Iterator[Rig]:
     """Kernel sockets on one side of a TAP, our stack and a program on it on the other."""
     path = str(directory / "stack.sock")
-    with _namespace() as namespace, ExitStack() as cleanup:
+    with in_namespace() as namespace, ExitStack() as cleanup:
         stack = _start_stack(namespace, path)
         cleanup.callback(_stop, stack)
         if placement.program:
@@ -163,7 +164,8 @@ def _stop(stack: subprocess.Popen[str]) -> None:
 
 
 @contextmanager
-def _namespace() -> Iterator[int]:
+def in_namespace() -> Iterator[int]:
+    """A fresh namespace, for as long as it is needed."""
     namespace = create_namespace()
     try:
         yield namespace

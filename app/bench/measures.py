@@ -97,6 +97,10 @@ MEASURES: Final = (
 )  # fmt: skip
 
 
+#: What the ratio of a system to the kernel is called in a report.
+RATIOS: Final = {"netower": "ratio", "inline": "inline_ratio"}
+
+
 def compare(samples: dict[str, dict[str, list[float]]], figure: Figure) -> dict[str, Any]:
     """The line of a figure: the median of each system's samples, and netower's ratio to the kernel."""
     medians = {system: median(values[figure.name]) for system, values in samples.items() if values.get(figure.name)}
@@ -107,8 +111,9 @@ def compare(samples: dict[str, dict[str, list[float]]], figure: Figure) -> dict[
         "better": "higher" if figure.higher else "lower",
         **{system: medians.get(system) for system in samples},
     }
-    if "kernel" in samples and "netower" in samples:
-        known = "kernel" in medians and "netower" in medians
-        line["ratio"] = medians["netower"] / medians["kernel"] if known else None
+    for system, name in RATIOS.items():
+        if "kernel" in samples and system in samples:
+            known = "kernel" in medians and system in medians
+            line[name] = medians[system] / medians["kernel"] if known else None
     line["samples"] = {system: values.get(figure.name, []) for system, values in samples.items()}
     return line

@@ -37,9 +37,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ...transport.tcp.state import State
 from ..host import Host, HostSettings
 from ..names import names_lookup
+from ..parting import close_all, undelivered
 from .host import AsyncHost
 
 if TYPE_CHECKING:
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
     from ...net.routing import RoutingTable
 
 log = logging.getLogger(__name__)
-
-#: Connections in these states have delivered what was written, and their peer knows that they end.
-_DELIVERED = frozenset({State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED, State.LISTEN})
 
 
 class EmbeddedHost(AsyncHost):
@@ -197,19 +194,13 @@ class EmbeddedHost(AsyncHost):
         await asyncio.sleep(0)  # transports that were closed just now finish
         self._turn()
         deadline = self.loop.time() + self._grace
-        while self._undelivered() and self.loop.time() < deadline:
+        while undelivered(self.host) and self.loop.time() < deadline:
             await asyncio.sleep(0.005)
         self.abandon()
         await asyncio.sleep(0)  # and those that were not, too
-        for socket in list(self.host.calls.sockets):
-            socket.linger = 0
-            socket.close()
+        close_all(self.host)
         self._turn()
         self._stop()
-
-    def _undelivered(self) -> bool:
-        """Whether a connection that its program has closed still has something to tell its peer."""
-        return any(getattr(item, "orphan", False) and item.state not in _DELIVERED for item in self.host.tcp.sockets())
 
     def _stop(self) -> None:
         if self._timer is not None:

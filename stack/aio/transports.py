@@ -12,7 +12,7 @@ import contextvars
 from asyncio import constants
 from typing import TYPE_CHECKING, Any, Final
 
-from ..direct import HostSocket, error
+from ..direct import HostSocket, error, move
 from ..names import socket_address
 
 if TYPE_CHECKING:
@@ -164,25 +164,12 @@ class StreamTransport(asyncio.Transport):
                 buffer = self._context.run(protocol.get_buffer, socket.readable)
                 if not len(buffer):
                     raise RuntimeError("get_buffer() returned an empty buffer")
-                self._context.run(protocol.buffer_updated, self._fill(memoryview(buffer).cast("B")))
+                self._context.run(protocol.buffer_updated, move(socket, memoryview(buffer).cast("B")))
         except BaseException as failure:
             self._failed("buffer_updated" if self._buffered else "data_received", failure)
             return False
         self._poke()
         return True
-
-    def _fill(self, buffer: memoryview) -> int:
-        """Move data into the protocol's buffer; how much, in bytes."""
-        socket = self._socket
-        filled = 0
-        for view in socket.received:
-            part = view[: len(buffer) - filled]
-            buffer[filled : filled + len(part)] = part
-            filled += len(part)
-            if filled == len(buffer):
-                break
-        socket.consume(filled)
-        return filled
 
     def _tell_end(self) -> None:
         try:
