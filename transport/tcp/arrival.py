@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final
 
-from . import opening, output, recovery, sack, timers
+from . import opening, output, recovery, sack, timers, urgent
 from .header import ACK, FIN, HEADER_SIZE, RST, SYN, URG
 from .options import ALIGNED, TIMESTAMPS_ALIGNED
 from .reassembly import Reassembly
@@ -120,7 +120,8 @@ def segment_arrives(c: Connection, segment: Segment) -> None:
             return
         _remember_timestamp(c, segment)
     if c.state in RECEIVING:
-        # Sixth, the URG bit: urgent data stay in line (RFC 6093 §6).
+        if segment.flags & URG:
+            urgent.arrives(c, segment)
         _text_arrives(c, segment)
     c.mark()
 
@@ -167,7 +168,7 @@ def _reset_arrives(c: Connection, segment: Segment) -> None:
     """Second, check the RST bit (RFC 9293 §3.10.7.4, RFC 5961 §3.2)."""
     if segment.seq != c.rcv_nxt:
         c.tcp.challenge(c)
-    elif c.state is State.SYN_RECEIVED:
+    elif c.state is State.SYN_RECEIVED and not c.early:
         c.end(errno.ECONNREFUSED)
     elif c.state in _CLOSED_BY_PEER:
         c.end(errno.EPIPE if c.state is State.CLOSE_WAIT else 0)

@@ -59,11 +59,13 @@ class Connection:
         "buffer",
         "challenged_at",
         "congestion",
+        "cookie",
         "cwnd_limited",
         "deferred",
         "dirty",
         "dsack",
         "duplicates",
+        "early",
         "error",
         "fin_queued",
         "fin_seq",
@@ -101,6 +103,7 @@ class Connection:
         "rcv_scaling",
         "rcv_shift",
         "rcv_space",
+        "rcv_up",
         "readable",
         "reassembly",
         "receive_ended",
@@ -125,6 +128,7 @@ class Connection:
         "snd_nxt",
         "snd_shift",
         "snd_una",
+        "snd_up",
         "snd_wl1",
         "snd_wl2",
         "snd_wnd",
@@ -160,14 +164,19 @@ class Connection:
         #: The errno of the last ICMP error that a connection survives (RFC 1122 §4.2.3.9).
         self.soft_error = 0
         self.observer: Callable[[], None] | None = None
-        self.notify = False
-        self.dirty = False
+        self.notify = self.dirty = False
         #: The user has closed the connection: nobody will read.
         self.orphan = False
         #: The user reads no more: after our FIN, data that still come are answered by RST.
         self.receive_ended = False
         #: An established connection without anything unusual: arriving segments may take the short way.
         self.predicted = False
+
+        #: The user may send although the handshake is not over (RFC 7413): a client whose SYN waits for data to take
+        #: along, a server after a SYN with a good cookie.
+        self.early = False
+        #: The Fast Open option of our SYN: a cookie, empty to ask for one, None: no option.
+        self.cookie: bytes | None = None
 
         self.rcv_limit = self.rcv_space = 0
         iss, self.timestamp_offset = tcp.initial_numbers.choose(self.key, tcp.scheduler.now)
@@ -183,9 +192,8 @@ class Connection:
         self.use_path(path)
         self.small_sent = 0
         self.snd_limit = options.send_buffer or settings.send_buffer
-        self.room_wanted = False
-        #: The user was told to wait until more has been sent (``options.notsent_low_water``).
-        self.unsent_full = False
+        #: The user was told to wait until more was acknowledged, or sent (``options.notsent_low_water``).
+        self.room_wanted = self.unsent_full = False
         #: The handshake is complete but for data (``options.defer_accept``).
         self.deferred = False
         self.rtt = RoundTrip(settings.initial_rto)
@@ -201,7 +209,7 @@ class Connection:
         self.at_end = False
         self.reassembly: Reassembly | None = None
         self.fin_seq = -1
-        self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_grow_at = 0
+        self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_grow_at = self.rcv_up = 0
         self.rcv_mss = _DEFAULT_MSS[len(remote[0])]
         self.must_acknowledge = False
         self.quick_acks = settings.quick_acks if options.quick_ack else 0
@@ -235,6 +243,7 @@ class Connection:
         self.iss = self.snd_una = self.snd_nxt = self.snd_max = self.recover = iss
         self.buffer = SendBuffer(iss + 1)
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
+        self.snd_up = -1
         self.snd_shift = 0
 
     def restart_above(self, number: int) -> None:
@@ -252,7 +261,7 @@ class Connection:
     @property
     def room(self) -> int:
         """How many bytes `write` would take now, in bytes; 0 unless data can be sent in this state."""
-        if self.state not in SENDING or self.fin_queued:
+        if (self.state not in SENDING and not self.early) or self.fin_queued:
             return 0
         free = max(self.snd_limit - (self.buffer.end - self.buffer.start), 0)
         low_water = self.options.notsent_low_water
@@ -282,6 +291,14 @@ class Connection:
         if self.options.notsent_low_water:
             self.unsent_full = self.unsent * 2 >= self.options.notsent_low_water
         self.mark()
+
+    def write_urgent(self, data: Buffer) -> None:
+        """SEND with the urgent flag (RFC 9293 §3.10.2): the data stay in line, and the peer is told where the urgent
+        ones end. RFC 6093 §5 advises new applications against it."""
+        before = self.buffer.end
+        self.write(data)
+        if self.buffer.end > before:
+            self.snd_up = self.buffer.end
 
     def shutdown(self) -> None:
         """CLOSE (RFC 9293 §3.10.4): send a FIN after what was written; data still arrive. Harmless when repeated."""
@@ -369,8 +386,9 @@ class Connection:
 
     def established(self) -> None:
         """The handshake is over: everything that depends on what the peer said is known."""
-        settings = self.tcp.settings
-        self.congestion = Reno(settings.initial_window * self.mss)
+        if not self.early:
+            self.start_congestion()
+        self.early = False
         if self.retransmissions:  # a SYN was lost
             self.congestion.cwnd = self.mss  # RFC 5681 §3.1
             if not self.rtt.srtt:
@@ -383,6 +401,10 @@ class Connection:
         if self.fin_queued:
             self.follow(Event.CLOSE)  # RFC 9293 §3.10.4: a CLOSE in SYN-RECEIVED waits for ESTABLISHED
         self.tell()
+
+    def start_congestion(self) -> None:
+        """The peer's segment size is known: data may be sent, up to the initial window (RFC 6928)."""
+        self.congestion = Reno(self.tcp.settings.initial_window * self.mss)
 
     def use_path(self, path: Path) -> None:
         """Send along ``path`` from now on: segment sizes follow its MTU (RFC 9293 §3.7.1)."""
@@ -443,6 +465,12 @@ class Connection:
         self.sent.clear()
 
     # -- for tools that show connections -------------------------------------------------------------------------
+
+    @property
+    def urgent(self) -> int:
+        """How many of the bytes that come next, from the first unread one on, are before the end of urgent data
+        (MUST-33); some of them may not have arrived yet."""
+        return max(self.rcv_up - (self.rcv_nxt - self.readable), 0) if self.rcv_up else 0
 
     @property
     def unsent(self) -> int:

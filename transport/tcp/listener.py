@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import opening
 from .connection import Connection
+from .fast_open import EVERY_LISTENER
 from .state import Event, State
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Listener:
     ``observer`` is called when there is something to accept.
     """
 
-    __slots__ = ("_accepted", "_opening", "backlog", "dirty", "local", "observer", "options", "tcp")
+    __slots__ = ("_accepted", "_opening", "backlog", "dirty", "early", "local", "observer", "options", "tcp")
 
     def __init__(self, tcp: Tcp, local: tuple[Address, int], backlog: int, options: TcpOptions) -> None:
         self.tcp = tcp
@@ -38,6 +39,8 @@ class Listener:
         self.options = options
         self.observer: Callable[[], None] | None = None
         self.dirty = False
+        #: Connections that were opened by Fast Open, and whose handshakes are not over.
+        self.early: set[Connection] = set()
         self._opening: set[Connection] = set()
         self._accepted: deque[Connection] = deque()
 
@@ -59,6 +62,11 @@ class Listener:
     def full(self) -> bool:
         """Whether the accept queue takes no more."""
         return len(self._accepted) > self.backlog
+
+    @property
+    def early_limit(self) -> int:
+        """How many connections may be in ``early``; 0: Fast Open is off."""
+        return self.options.fast_open or (self.backlog if self.tcp.settings.fast_open & EVERY_LISTENER else 0)
 
     def accept(self) -> Connection | None:
         """The connection that has waited longest, or None."""
@@ -98,10 +106,22 @@ class Listener:
         self._opening.add(c)
         tcp.adopt(c, self)
         opening.syn_arrives(c, segment)
+        opening.open_early(c, segment, self)
         c.mark()
 
     def completed(self, connection: Connection) -> None:
         """A handshake is over."""
+        if connection in self.early:
+            self.early.discard(connection)
+        else:
+            self._deliver(connection)
+
+    def opened_early(self, connection: Connection) -> None:
+        """A connection can be used, although its handshake is not over (RFC 7413)."""
+        self.early.add(connection)
+        self._deliver(connection)
+
+    def _deliver(self, connection: Connection) -> None:
         self._opening.discard(connection)
         self._accepted.append(connection)
         if not self.dirty:
@@ -111,6 +131,7 @@ class Listener:
     def forget(self, connection: Connection) -> None:
         """A handshake failed."""
         self._opening.discard(connection)
+        self.early.discard(connection)
 
     def flush(self) -> None:
         """The end of a batch."""

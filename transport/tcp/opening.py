@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from . import output, recovery, window
+from . import arrival, output, recovery, window
+from .fast_open import SERVER, WITHOUT_COOKIE
 from .header import ACK, RST, SYN
 from .sequence import extend
 from .state import Event, State
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .listener import Listener
     from .segment import Segment
 
 
@@ -54,7 +56,11 @@ def answered(c: Connection, segment: Segment) -> bool:
     if not flags & SYN:  # fifth
         return False
     syn_arrives(c, segment)  # fourth
+    _learn_cookie(c, segment)
     if flags & ACK:
+        if segment.ack < c.snd_max:  # RFC 7413 §4.2.2: the data of our SYN were not taken; they are sent again at once
+            c.snd_nxt = c.snd_max = segment.ack
+            c.rtt_seq = min(c.rtt_seq, segment.ack)
         recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
         c.follow(Event.SYN_ACK)
         c.must_acknowledge = True
@@ -65,6 +71,35 @@ def answered(c: Connection, segment: Segment) -> bool:
     segment.seq += 1  # what follows the SYN
     segment.flags &= ~SYN
     return bool(flags & ACK)
+
+
+def _learn_cookie(c: Connection, segment: Segment) -> None:
+    """RFC 7413 §4.1.3: remember the server's cookie, and forget one that may be why our first SYN got no answer."""
+    if c.cookie is None:
+        return
+    if segment.options.fast_open:
+        c.tcp.fast_open.remember(c.remote[0], segment.options.fast_open, c.peer_mss)
+    elif c.cookie and c.retransmissions:
+        c.tcp.fast_open.forget(c.remote[0])
+    c.cookie = None
+
+
+def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
+    """A SYN may ask for a cookie, or have one and data with it, which are taken at once (RFC 7413 §4.2.2)."""
+    cookie, payload, mode = segment.options.fast_open, segment.payload, c.tcp.settings.fast_open
+    limit = listener.early_limit
+    if not mode & SERVER or not limit or (cookie is None and not mode & WITHOUT_COOKIE):
+        return
+    cookies, client, server = c.tcp.fast_open, c.remote[0], c.local[0]
+    if mode & WITHOUT_COOKIE if cookie is None else cookies.valid(cookie, client, server):
+        if len(listener.early) < limit and not listener.full and (payload or cookie):
+            c.early = True
+            c.start_congestion()
+            if payload:
+                arrival.deliver(c, payload[: c.rcv_adv - c.rcv_nxt])
+            listener.opened_early(c)
+    elif cookie is not None:
+        c.cookie = cookies.cookie(client, server)
 
 
 def unwrap_simultaneous(c: Connection, segment: Segment) -> None:
@@ -85,10 +120,10 @@ def completed(c: Connection, segment: Segment) -> bool:
         c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
         return False
     listener = c.listener
-    if listener is not None and listener.full:
+    if listener is not None and listener.full and not c.early:
         c.tcp.counters["tcp.accept_queue_full"] += 1
         return False  # as Linux: the peer is kept waiting, and our SYN and ACK will be sent again
-    if listener is not None and not segment.length and c.retries < c.options.defer_accept:
+    if listener is not None and not c.early and not segment.length and c.retries < c.options.defer_accept:
         c.deferred = True
         return False
     c.follow(Event.ACK_OF_SYN)

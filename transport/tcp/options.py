@@ -19,9 +19,12 @@ WINDOW_SCALE: Final = 3
 SACK_PERMITTED: Final = 4
 SACK: Final = 5
 TIMESTAMPS: Final = 8
+FAST_OPEN: Final = 34
 
 #: RFC 7323 §2.3: a larger shift is taken as this one.
 MAX_WINDOW_SHIFT: Final = 14
+#: RFC 7413 §4.1.1: an even number of bytes between 4 and 16, or none.
+_COOKIE_SIZES: Final = frozenset((0, 4, 6, 8, 10, 12, 14, 16))
 
 _SackBlock: Final = construct.Struct("left" / construct.Int32ub, "right" / construct.Int32ub)
 _Timestamps: Final = construct.Struct("value" / construct.Int32ub, "echo_reply" / construct.Int32ub)
@@ -62,7 +65,7 @@ _SACK_PERMITTED_PADDED: Final = bytes((NOP, NOP, SACK_PERMITTED, 2))
 class Options:
     """What a segment's options say; None (or empty) is what is not there."""
 
-    __slots__ = ("mss", "sack", "sack_permitted", "timestamp", "timestamp_echo", "window_shift")
+    __slots__ = ("fast_open", "mss", "sack", "sack_permitted", "timestamp", "timestamp_echo", "window_shift")
 
     def __init__(self) -> None:
         self.mss: int | None = None
@@ -71,6 +74,8 @@ class Options:
         self.sack: list[tuple[int, int]] = []
         self.timestamp: int | None = None
         self.timestamp_echo = 0
+        #: A Fast Open cookie, empty for a request (RFC 7413 §4.1.1).
+        self.fast_open: bytes | None = None
 
 
 def parse(data: Buffer, start: int, end: int) -> Options:
@@ -106,9 +111,18 @@ def _parse_one(options: Options, data: Buffer, kind: int, start: int, size: int)
         options.sack_permitted = True
     elif kind == SACK and size % 8 == 0:
         options.sack = [_SACK_BLOCK.unpack_from(data, start + at) for at in range(0, size, 8)]
+    elif kind == FAST_OPEN and size in _COOKIE_SIZES:
+        options.fast_open = bytes(data[start : start + size])
 
 
-def build_syn(mss: int, window_shift: int | None, timestamps: tuple[int, int] | None, *, sack: bool = False) -> bytes:
+def build_syn(
+    mss: int,
+    window_shift: int | None,
+    timestamps: tuple[int, int] | None,
+    fast_open: bytes | None = None,
+    *,
+    sack: bool = False,
+) -> bytes:
     """The options of a SYN, padded to whole words."""
     options = bytes((MSS, 4, *mss.to_bytes(2)))
     if sack:
@@ -118,6 +132,9 @@ def build_syn(mss: int, window_shift: int | None, timestamps: tuple[int, int] | 
         options += aligned[2:] if sack else aligned  # SACK-permitted takes the place of the padding
     if window_shift is not None:
         options += bytes((NOP, WINDOW_SCALE, 3, window_shift))
+    if fast_open is not None:
+        options += bytes((FAST_OPEN, 2 + len(fast_open), *fast_open))
+        options = options.ljust(-(-len(options) // 4) * 4, b"\1")
     return options
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
 from . import options as wire_options
-from . import sack, timers, window
+from . import sack, timers, urgent, window
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
 from .sequence import MASK
 from .state import OPENING, State
@@ -27,10 +27,10 @@ _NEVER: Final = inf
 
 def flush(c: Connection) -> None:
     """At the end of a batch: data if there are any to send, which carry the acknowledgment; else that alone, if due."""
-    if c.state in OPENING:
-        if c.snd_nxt == c.iss:
-            send_syn(c)
-        elif c.must_acknowledge:
+    if c.state in OPENING and c.snd_nxt == c.iss:
+        send_syn(c)
+    if c.state in OPENING and not c.early:
+        if c.must_acknowledge:
             acknowledge(c)
         return
     if c.snd_nxt < c.buffer.end + c.fin_queued or c.board is not None:
@@ -82,12 +82,14 @@ def _send_data(c: Connection) -> None:
     limit = una + min(cwnd, c.snd_wnd)
     # A quarter of the window at a time: losses are found by the segments that follow.
     largest = min(c.tso_size, max(cwnd // 4 // c.mss, 1) * c.mss)
+    if c.snd_up > una:
+        largest = c.mss  # each segment has an urgent pointer of its own
     while c.snd_nxt < end:
         size = _sendable(c, min(end, limit) - c.snd_nxt, end - c.snd_nxt, largest)
         if size <= 0:
             break
         _send_piece(c, size, end, limit)
-    if c.fin_queued and c.snd_nxt == end and end < una + c.snd_wnd:
+    if c.fin_queued and not c.early and c.snd_nxt == end and end < una + c.snd_wnd:
         c.snd_nxt = end + 1
         transmit(c, end, 0, FIN | ACK)
     if c.snd_nxt > before:
@@ -161,7 +163,7 @@ def _send_piece(c: Connection, size: int, end: int, limit: int) -> None:
     c.snd_nxt = after = start + size
     if after == end:
         flags = ACK | PSH
-        if c.fin_queued and end < limit:
+        if c.fin_queued and not c.early and end < limit:
             flags = ACK | PSH | FIN
             c.snd_nxt = end + 1
     if size % c.mss:
@@ -215,22 +217,31 @@ def retransmit_first(c: Connection, board: Scoreboard) -> None:
 
 
 def send_syn(c: Connection) -> None:
-    """Send a SYN, or in SYN-RECEIVED a SYN and ACK, with the options of RFC 9293 §3.7.1 and RFC 7323."""
-    c.snd_nxt = max(c.snd_nxt, c.iss + 1)
+    """Send a SYN, or after the peer's SYN a SYN and ACK, with the options of RFC 9293 §3.7.1, RFC 7323 and RFC 7413."""
+    again = c.snd_nxt > c.iss
     stamps = (timestamp(c), c.ts_recent) if c.timestamps else None
     shift = c.rcv_shift if c.rcv_scaling else None
-    options = wire_options.build_syn(c.announced_mss, shift, stamps, sack=c.sack)
+    cookie = None if again and c.state is State.SYN_SENT else c.cookie  # RFC 7413 §4.1.3.1: it may be why
+    options = wire_options.build_syn(c.announced_mss, shift, stamps, cookie, sack=c.sack)
     flags, number = (SYN, 0) if c.state is State.SYN_SENT else (SYN | ACK, c.rcv_nxt & MASK)
+    data = 0
+    if flags == SYN:
+        c.early = False
+        if cookie:
+            room = min(c.peer_mss, c.announced_mss) - len(options)
+            data = max(min(c.buffer.end - c.iss - 1, room), 0)  # RFC 7413 §4.2.1
+    c.snd_nxt = max(c.snd_nxt, c.iss + 1 + data)
     offset = (HEADER.size + len(options)) << 10
-    field = min(c.rcv_space, 65535)
-    size = HEADER.size + len(options)
+    field = min(c.rcv_space - c.readable, 65535)
+    size = HEADER.size + len(options) + data
     header = bytearray(
         HEADER.pack(c.local[1], c.remote[1], c.iss & MASK, number, offset | flags, field, _pseudo(c, size), 0)
     )
     header += options
     c.rcv_acked = c.rcv_nxt
-    _account(c, c.iss, c.iss + 1)
-    _send(c, [header], 0)
+    c.must_acknowledge = False
+    _account(c, c.iss, c.iss + 1 + data)
+    _send(c, [header, *c.buffer.slices(c.iss + 1, data)] if data else [header], 0)
 
 
 def transmit(c: Connection, start: int, size: int, flags: int) -> None:
@@ -266,6 +277,8 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
                 0,
             )
         )
+    if c.snd_up > start:
+        urgent.mark(c, header, start)
     if c.telling and not _tell(c, header, size):
         flags &= ~ACK  # a segment of its own says what has arrived
     if flags & ACK:

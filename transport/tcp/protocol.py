@@ -10,6 +10,7 @@ from ...net.checksum import pseudo_header_sum, verify_transport
 from ..errors import error
 from . import output, recovery
 from .connection import Connection
+from .fast_open import CLIENT, FastOpen
 from .header import ACK, CHECKSUM_OFFSET, HEADER, HEADER_SIZE, RST, SYN
 from .header import TCP as TCP
 from .isn import InitialNumbers
@@ -48,6 +49,7 @@ class Tcp:
         self.scheduler = internet.scheduler
         self.counters = internet.counters
         self.initial_numbers = InitialNumbers(internet.random)
+        self.fast_open = FastOpen(internet.random)
         self.connections: dict[bytes, Connection | TimeWait] = {}
         #: By address and port; several listeners on one share its connections (SO_REUSEPORT).
         self.listeners: dict[bytes, tuple[Listener, ...]] = {}
@@ -59,10 +61,17 @@ class Tcp:
     # -- OPEN ----------------------------------------------------------------------------------------------------
 
     def connect(
-        self, local: tuple[Address, int] | None, remote: tuple[Address, int], options: TcpOptions | None = None
+        self,
+        local: tuple[Address, int] | None,
+        remote: tuple[Address, int],
+        options: TcpOptions | None = None,
+        *,
+        early: bool = False,
     ) -> Connection:
         """Active OPEN (RFC 9293 §3.10.1): the SYN leaves at the end of the batch.
 
+        With ``early`` (or the option) it asks for a Fast Open cookie; where one is known, it waits for the first data,
+        and the connection's ``early`` says so.
         ``local`` may leave the address (zeros), the port (0) or both (None) to the host; a port that is given was bound
         before. Raises OSError: ENETUNREACH without a route or for a broadcast address, EADDRNOTAVAIL for an address
         that is not the host's, for an address pair in use, and if no port is left.
@@ -74,7 +83,12 @@ class Tcp:
         c = self._reserve(path, (path.source, port), remote, options or TcpOptions())
         c.follow(Event.ACTIVE_OPEN)
         self.connections[c.key] = c
-        c.mark()
+        if (early or c.options.fast_open_connect) and self.settings.fast_open & CLIENT:
+            known = self.fast_open.recall(remote[0])
+            c.early = known is not None
+            c.cookie, c.peer_mss = known or (b"", c.peer_mss)
+        if not c.early:
+            c.mark()
         return c
 
     def _reserve(

@@ -45,6 +45,12 @@ class TcpSettings:
     sack: bool = True
     #: Connections in SYN-RECEIVED for one listener (tcp_max_syn_backlog).
     max_syn_backlog: int = 1024
+    #: What to do when the queue of handshakes is full: 0 drop SYNs, 1 go on without memory (RFC 4987), 2 always do so
+    #: (tcp_syncookies).
+    syn_cookies: int = 1
+    #: Fast Open (RFC 7413), bits: 1 as a client, 2 as a server, 0x200 take data without a cookie, 0x400 on every
+    #: listener (tcp_fastopen).
+    fast_open: int = 1
     #: Challenge ACKs in a second, over all connections (tcp_challenge_ack_limit), and the least time between two of
     #: one connection (tcp_invalid_ratelimit).
     challenge_acks: int = 1000
@@ -84,5 +90,9 @@ class TcpOptions:
     notsent_low_water: int = 0
     #: The most that is offered as receive window, in bytes; 0: what the buffer holds.
     window_clamp: int = 0
+    #: A listener takes data in this many SYNs whose handshake is not over (RFC 7413); 0: in none.
+    fast_open: int = 0
+    #: connect lets the SYN wait for the first data where the server has given us a cookie.
+    fast_open_connect: bool = False
     #: Whether an address pair may be bound while TIME-WAIT holds it (SO_REUSEADDR).
     reuse: bool = False
