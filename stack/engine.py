@@ -84,7 +84,10 @@ class Engine:
         """Turn until ``stop`` is called."""
         self._running = True
         while self._running:
-            self.turn()
+            try:
+                self.turn()
+            except Exception:  # whatever one packet or timer has upset, the others are served
+                log.exception("a batch was not finished")
 
     def stop(self) -> None:
         """Leave ``run`` after the current turn (call it from a handler)."""
