@@ -88,7 +88,7 @@ class Socket:
         raise NotImplementedError
 
     def readiness(self) -> int:
-        """What poll(2) would say now: the bits POLLIN, POLLOUT, POLLERR, POLLHUP, POLLRDHUP."""
+        """What poll(2) would say now: the bits POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLRDHUP."""
         raise NotImplementedError
 
     def take_error(self) -> int:

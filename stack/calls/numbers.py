@@ -23,6 +23,7 @@ SHUT_WR: Final = 1
 SHUT_RDWR: Final = 2
 
 POLLIN: Final = 0x001
+POLLPRI: Final = 0x002
 POLLOUT: Final = 0x004
 POLLERR: Final = 0x008
 POLLHUP: Final = 0x010
@@ -32,6 +33,7 @@ MSG_OOB: Final = 0x1
 MSG_PEEK: Final = 0x2
 MSG_TRUNC: Final = 0x20
 MSG_WAITALL: Final = 0x100
+MSG_FASTOPEN: Final = 0x20000000
 
 SOL_SOCKET: Final = 1
 SO_REUSEADDR: Final = 2
@@ -68,7 +70,9 @@ TCP_INFO: Final = 11
 TCP_QUICKACK: Final = 12
 TCP_CONGESTION: Final = 13
 TCP_USER_TIMEOUT: Final = 18
+TCP_FASTOPEN: Final = 23
 TCP_NOTSENT_LOWAT: Final = 25
+TCP_FASTOPEN_CONNECT: Final = 30
 
 IP_TOS: Final = 1
 IP_TTL: Final = 2

@@ -288,6 +288,8 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT): Option(_get_defer_accept, _set_defer_accept),
     (n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP): Option(attrgetter("options.window_clamp"), _set_window_clamp),
     (n.IPPROTO_TCP, n.TCP_QUICKACK): Option(lambda socket: int(socket.options.quick_ack), _set_quick_ack),
+    (n.IPPROTO_TCP, n.TCP_FASTOPEN): _number("options.fast_open", 0, _INT_MAX),
+    (n.IPPROTO_TCP, n.TCP_FASTOPEN_CONNECT): _flag("options.fast_open_connect"),
     (n.IPPROTO_TCP, n.TCP_NOTSENT_LOWAT): _number("options.notsent_low_water", 0, _INT_MAX),
     (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("options.hop_limit"), _set_hop_limit("options.hop_limit"), -1, 255),
     # The two ECN bits are TCP's own.

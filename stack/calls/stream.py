@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...net.address import ANY4
 from ...transport.errors import error
+from ...transport.tcp.fast_open import CLIENT
 from ...transport.tcp.settings import TcpOptions
 from ...transport.tcp.state import OPENING, State
 from . import numbers as n
@@ -115,8 +116,9 @@ class StreamSocket(Socket):
 
     @property
     def connecting(self) -> bool:
-        """Whether a handshake of ``connect`` is under way."""
-        return self._connection is not None and self._connection.state in OPENING
+        """Whether a handshake of ``connect`` is under way, and nothing can be sent before it is over."""
+        connection = self._connection
+        return connection is not None and connection.state in OPENING and not connection.early
 
     def listen(self, backlog: int) -> None:
         """Take connections, ``backlog`` of which may wait to be accepted; on a listener, change the backlog.
@@ -160,8 +162,12 @@ class StreamSocket(Socket):
 
         Raises OSError EINPROGRESS when it has begun; EALREADY while it is under way; the errno of its failure, once
         (ECONNREFUSED, ETIMEDOUT, EHOSTUNREACH …); EISCONN when connected or listening; ENETUNREACH; EADDRNOTAVAIL when
-        the addresses and ports are in use or no port is left.
+        the addresses and ports are in use or no port is left. With TCP_FASTOPEN_CONNECT and a cookie for the server
+        there is no error: the first data open the connection.
         """
+        self._connect(address, early=False)
+
+    def _connect(self, address: tuple[Address, int] | None, *, early: bool) -> None:
         if address is None:
             self._disconnect()
             return
@@ -176,9 +182,12 @@ class StreamSocket(Socket):
         if is_multicast(target[0]) or self.calls.host.internet.is_broadcast(target[0]):
             raise error(errno.ENETUNREACH)
         bound = self._bound if self._bound[1] else None
-        self._connection = self.calls.host.tcp.connect(bound, target, self.options)
+        self._connection = self.calls.host.tcp.connect(bound, target, self.options, early=early)
         self._connection.observer = self._on_change
         self._name = self._connection.local
+        if self._connection.early:
+            self._phase = _Phase.CONNECTED
+            return
         self._phase = _Phase.CONNECTING
         raise error(errno.EINPROGRESS)
 
@@ -284,14 +293,18 @@ class StreamSocket(Socket):
         """Whether close should wait until everything is acknowledged (SO_LINGER)."""
         return bool(self.linger)
 
-    def send(self, data: Buffer, flags: int = 0) -> int:
+    def send(self, data: Buffer, flags: int = 0, address: tuple[Address, int] | None = None) -> int:
         """Send as much of ``data`` as there is room for, and return how much, in bytes.
 
+        With MSG_FASTOPEN it connects to ``address``, in one go where the server has given us a cookie (RFC 7413); where
+        it has not, it raises what connect raises. With MSG_OOB the data are urgent; they stay in line (RFC 6093).
         Raises OSError EAGAIN without room or while connecting, EPIPE when not connected or shut down, what ended the
-        connection (ECONNRESET, ETIMEDOUT …), once, EOPNOTSUPP for MSG_OOB.
+        connection (ECONNRESET, ETIMEDOUT …), once, EOPNOTSUPP for MSG_FASTOPEN where it is off.
         """
-        if flags & n.MSG_OOB:
-            raise error(errno.EOPNOTSUPP)
+        if flags & n.MSG_FASTOPEN:
+            if not self.calls.host.tcp.settings.fast_open & CLIENT:
+                raise error(errno.EOPNOTSUPP)
+            self._connect(address, early=True)
         if self.connecting and not self._shut & _WR:
             raise error(errno.EAGAIN)
         connection = self._connection
@@ -300,8 +313,17 @@ class StreamSocket(Socket):
         size = min(len(data), connection.room)
         if data and not size:
             raise error(errno.EAGAIN)
-        connection.write(bytes(memoryview(data)[:size]))
+        piece = bytes(memoryview(data)[:size])
+        if flags & n.MSG_OOB:
+            connection.write_urgent(piece)
+        else:
+            connection.write(piece)
         return size
+
+    @property
+    def at_mark(self) -> bool:
+        """SIOCATMARK: whether the next byte is the last urgent one."""
+        return self._connection is not None and self._connection.urgent == 1
 
     def receive(self, size: int, flags: int = 0) -> bytes:
         """Up to ``size`` bytes; none at the end of the peer's data.
@@ -356,7 +378,9 @@ class StreamSocket(Socket):
         bits = n.POLLHUP if over or shut == _BOTH else 0
         if shut & _RD:
             bits |= n.POLLIN | n.POLLRDHUP
-        if connection is not None and not over and connection.state not in OPENING:
+        if connection is not None and not over and not self.connecting:
+            if connection.urgent:
+                bits |= n.POLLPRI
             if connection.readable >= self.receive_low_water:
                 bits |= n.POLLIN
             if not shut & _WR and connection.writable:

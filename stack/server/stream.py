@@ -125,7 +125,7 @@ class StreamGate(Gate[StreamSocket]):
             if socket.connecting:
                 return
             self._connect_decided()
-        if not socket.connected:
+        if not socket.connected and not socket.error:
             return
         if socket.received or socket.at_end or socket.error:
             self._to_program()

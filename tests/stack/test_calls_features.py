@@ -1,0 +1,197 @@
+"""Options and flags of stream sockets, by their effect, in virtual time."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from netower.net.address import ANY4
+from netower.stack import HostSettings
+from netower.stack.calls import StreamSocket
+from netower.stack.calls import numbers as n
+from netower.transport.tcp.settings import TcpSettings
+from netower.transport.tcp.state import State
+
+from .test_calls_stream import INT, TWO, World, refused
+
+FAST = HostSettings(tcp=TcpSettings(fast_open=3))
+
+
+def set_option(socket: StreamSocket, name: int, value: int, level: int = n.IPPROTO_TCP) -> None:
+    socket.setsockopt(level, name, INT.pack(value))
+
+
+def get_option(socket: StreamSocket, name: int) -> int:
+    return int(INT.unpack(socket.getsockopt(n.IPPROTO_TCP, name))[0])
+
+
+def test_sockets_share_a_port() -> None:
+    world = World(2)
+    group = []
+    for _ in range(3):
+        listener = world.stream(1)
+        set_option(listener, n.SO_REUSEPORT, 1, n.SOL_SOCKET)
+        listener.bind((ANY4, 80))
+        listener.listen(100)
+        group.append(listener)
+    for _ in range(60):
+        world.begin(world.stream(), (TWO, 80))
+    world.run(1)
+    counts = []
+    for listener in group:
+        counts.append(0)
+        while listener.acceptable:
+            listener.accept()
+            counts[-1] += 1
+    assert sum(counts) == 60
+    assert min(counts) > 5
+
+
+def fast_listener(world: World) -> StreamSocket:
+    listener = world.listener(1)
+    set_option(listener, n.TCP_FASTOPEN, 5)
+    return listener
+
+
+def learn_cookie(world: World, listener: StreamSocket) -> None:
+    """The first connection of two hosts, which just asks for the cookie."""
+    client = world.stream()
+    with refused(errno.EINPROGRESS):
+        client.send(b"not yet", n.MSG_FASTOPEN, (TWO, 80))
+    world.settle()
+    client.send(b"request")
+    world.settle()
+    assert listener.accept().receive(100) == b"request"
+    client.close()
+
+
+def test_sending_opens_a_connection() -> None:
+    world = World(2, FAST)
+    listener = fast_listener(world)
+    learn_cookie(world, listener)
+    client = world.stream()
+    assert client.send(b"request", n.MSG_FASTOPEN, (TWO, 80)) == 7
+    with refused(errno.EAGAIN):
+        for host in world.hosts:
+            host.pump()
+            client.send(b"no room before the handshake is over")
+    world.settle()
+    server = listener.accept()
+    assert server.receive(100) == b"request"
+    server.send(b"answer")
+    world.settle()
+    assert client.receive(100) == b"answer"
+
+
+def test_connect_may_wait_for_the_first_data() -> None:
+    world = World(2, FAST)
+    listener = fast_listener(world)
+    learn_cookie(world, listener)
+    client = world.stream()
+    set_option(client, n.TCP_FASTOPEN_CONNECT, 1)
+    client.connect((TWO, 80))
+    with refused(errno.EISCONN):
+        client.connect((TWO, 80))
+    world.run(1)
+    assert not listener.acceptable
+    assert client.readiness() == n.POLLOUT
+    client.send(b"request")
+    world.settle()
+    assert listener.accept().receive(100) == b"request"
+    assert client.connected
+
+
+def test_fast_open_can_be_off() -> None:
+    world = World(2, HostSettings(tcp=TcpSettings(fast_open=0)))
+    with refused(errno.EOPNOTSUPP):
+        world.stream().send(b"x", n.MSG_FASTOPEN, (TWO, 80))
+
+
+def test_urgent_data_are_in_line_and_poll_says_so() -> None:
+    world = World(2)
+    client, server = world.pair()
+    client.send(b"calm")
+    client.send(b"!", n.MSG_OOB)
+    world.settle()
+    assert server.readiness() & n.POLLPRI
+    assert not server.at_mark
+    assert server.receive(4) == b"calm"
+    assert server.at_mark
+    assert server.receive(4) == b"!"
+    assert not server.readiness() & n.POLLPRI
+    with refused(errno.EINVAL):
+        server.receive(1, n.MSG_OOB)
+
+
+@pytest.mark.parametrize(("asked", "kept"), [(0, 0), (1, 1), (2, 3), (5, 7), (100, 127)])
+def test_defer_accept_is_counted_in_handshakes(asked: int, kept: int) -> None:
+    listener = World().listener()
+    set_option(listener, n.TCP_DEFER_ACCEPT, asked)
+    assert get_option(listener, n.TCP_DEFER_ACCEPT) == kept
+
+
+def test_a_deferred_connection_is_accepted_with_its_data() -> None:
+    world = World(2)
+    listener = world.listener(1)
+    set_option(listener, n.TCP_DEFER_ACCEPT, 5)
+    client = world.stream()
+    world.begin(client, (TWO, 80))
+    world.run(1)
+    assert client.connected
+    assert not listener.acceptable
+    client.send(b"request")
+    world.settle()
+    assert listener.accept().receive(10) == b"request"
+
+
+def test_unsent_data_hold_the_writer_back() -> None:
+    world = World(2)
+    client, server = world.pair()
+    set_option(client, n.TCP_NOTSENT_LOWAT, 10_000)
+    set_option(server, n.SO_RCVBUF, 3000, n.SOL_SOCKET)
+    while client.readiness() & n.POLLOUT:
+        client.send(bytes(5000))
+        world.run(0.1)
+    assert client.connection is not None
+    assert 5_000 <= client.connection.unsent <= 10_000
+    while server.readable:
+        server.receive(1 << 20)
+        world.run(0.3)
+    assert client.readiness() & n.POLLOUT
+
+
+def test_the_window_clamp_has_a_least_value() -> None:
+    world = World()
+    client, _ = world.pair()
+    set_option(client, n.TCP_WINDOW_CLAMP, 10)
+    assert get_option(client, n.TCP_WINDOW_CLAMP) == 1152
+    with refused(errno.EINVAL):
+        set_option(client, n.TCP_WINDOW_CLAMP, 0)
+    set_option(world.stream(), n.TCP_WINDOW_CLAMP, 0)
+
+
+def test_quick_acknowledgments_can_be_asked_for() -> None:
+    world = World(2)
+    client, server = world.pair()
+    set_option(client, n.TCP_QUICKACK, 0)
+    assert get_option(client, n.TCP_QUICKACK) == 0
+    server.send(b"x")
+    world.settle()
+    assert server.unacknowledged == 1
+    set_option(client, n.TCP_QUICKACK, 1)
+    world.settle()
+    assert server.unacknowledged == 0
+
+
+def test_linger2_ends_fin_wait_2_at_once() -> None:
+    world = World(2)
+    client, server = world.pair()
+    set_option(client, n.TCP_LINGER2, -1)
+    connection = client.connection
+    assert connection is not None
+    client.close()
+    world.run(0.1)
+    assert connection.state is State.CLOSED
+    server.send(b"anybody?")
+    world.run(0.1)
+    assert server.take_error() in (errno.EPIPE, errno.ECONNRESET)
