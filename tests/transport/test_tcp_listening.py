@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 
-from netower.transport.tcp.header import ACK, SYN
+import pytest
+from netower.transport.tcp.header import ACK, RST, SYN
 from netower.transport.tcp.listener import Listener
+from netower.transport.tcp.settings import TcpOptions, TcpSettings
+from netower.transport.tcp.state import State
 
 from .peer import Peer
 
@@ -56,3 +59,91 @@ def test_a_peer_meets_the_same_listener_again() -> None:
         connection.abort()
         peer.seen()
     assert list(met.values()) == [5]
+
+
+# SYN cookies
+
+ALWAYS = TcpSettings(syn_cookies=2)
+
+
+@pytest.mark.parametrize("timestamps", [False, True])
+@pytest.mark.parametrize("shift", [None, 0, 14])
+def test_a_cookie_brings_back_what_the_syn_said(timestamps: bool, shift: int | None) -> None:
+    peer = Peer(settings=ALWAYS, timestamps=timestamps, shift=shift, mss=1300)
+    listener = peer.listen()
+    peer.send(SYN, options=peer.syn_options())
+    answer = peer.one()
+    assert (answer.flags, answer.ack) == (SYN | ACK, peer.seq)
+    assert (answer.options.window_shift is None) == (shift is None)
+    assert (listener.opening, len(peer.tcp.connections)) == (0, 0)
+    peer.advance(1)
+    peer.data(b"request")
+    connection = listener.accept()
+    assert connection is not None
+    assert connection.state is State.ESTABLISHED
+    assert bytes(connection.received[0]) == b"request"
+    assert connection.peer_mss == 1220
+    assert bool(connection.timestamps) == timestamps
+    assert connection.snd_shift == (shift or 0 if timestamps else 0)
+    connection.write(b"answer")
+    assert b"answer" in [segment.payload for segment in peer.seen()]
+
+
+def test_a_flood_of_syns_does_not_keep_others_out() -> None:
+    peer = Peer(settings=TcpSettings(max_syn_backlog=10))
+    listener = peer.listen(backlog=5)
+    for port in range(10000, 11000):
+        peer.port, peer.seq = port, 1000
+        peer.send(SYN)
+    peer.seen()
+    assert listener.opening == 10
+    assert peer.tcp.counters["tcp.syn_cookies_sent"] == 990
+    shake_hands(peer, 5000)
+    assert listener.waiting == 1
+
+
+@pytest.mark.parametrize("change", [{"seq": 1002}, {"ack": 5}, {}])
+def test_what_is_no_cookie_is_reset(change: dict[str, int]) -> None:
+    peer = Peer(settings=ALWAYS)
+    listener = peer.listen()
+    peer.send(SYN)
+    peer.seen()
+    if not change:
+        peer.port += 1  # somebody else's
+    peer.send(ACK, **change)
+    assert peer.reset().flags == RST
+    assert listener.waiting == 0
+    assert peer.tcp.counters["tcp.syn_cookies_failed"] == 1
+
+
+def test_cookies_grow_old() -> None:
+    peer = Peer(settings=ALWAYS)
+    listener = peer.listen()
+    peer.send(SYN)
+    peer.seen()
+    peer.advance(120)
+    peer.send(ACK)
+    assert listener.waiting == 1
+    peer.port += 1
+    peer.seq = 1000
+    peer.send(SYN)
+    peer.seen()
+    peer.advance(300)
+    peer.send(ACK)
+    peer.reset()
+    assert listener.waiting == 1
+
+
+def test_a_full_accept_queue_takes_no_cookies() -> None:
+    peer = Peer(settings=ALWAYS)
+    listener = peer.listen(0, TcpOptions(defer_accept=3))
+    acks = {}
+    for port in (5000, 5001):
+        peer.port, peer.seq = port, 1000
+        peer.send(SYN)
+        acks[port] = peer.one().end
+    for port, ack in acks.items():
+        peer.port, peer.seq = port, 1001
+        peer.send(ACK, ack=ack)
+    assert (listener.waiting, listener.opening, len(peer.tcp.connections)) == (1, 0, 1)
+    peer.none()

@@ -180,7 +180,7 @@ class Connection:
 
         self.rcv_limit = self.rcv_space = 0
         iss, self.timestamp_offset = tcp.initial_numbers.choose(self.key, tcp.scheduler.now)
-        self._start_sending(iss)
+        self.start_sending(iss)
         self.fin_queued = False
         self.congestion: CongestionControl = Reno(0)
         self.cwnd_limited = False
@@ -239,7 +239,8 @@ class Connection:
         self.telling = False
         self.dsack: Range | None = None
 
-    def _start_sending(self, iss: int) -> None:
+    def start_sending(self, iss: int) -> None:
+        """Our stream begins at ``iss``."""
         self.iss = self.snd_una = self.snd_nxt = self.snd_max = self.recover = iss
         self.buffer = SendBuffer(iss + 1)
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
@@ -250,7 +251,7 @@ class Connection:
         """Choose an initial sequence number above ``number``, where an earlier connection of the same addresses and
         ports ended (RFC 9293 §3.6.1)."""
         if (self.iss - number) & MASK >= 1 << 31 or self.iss == number:
-            self._start_sending((number + 65537) & MASK)
+            self.start_sending((number + 65537) & MASK)
 
     # -- the user's calls ----------------------------------------------------------------------------------------
 

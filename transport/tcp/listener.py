@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING
 
-from . import opening
+from . import opening, syn_cookies
 from .connection import Connection
 from .fast_open import EVERY_LISTENER
 from .state import Event, State
@@ -25,11 +26,22 @@ class Listener:
 
     Connections whose handshake is under way are in the SYN queue, those that are open wait in the accept queue, whose
     length is ``backlog`` as Linux counts (one more than it says). While the accept queue is full, SYNs and the last
-    ACKs of handshakes are dropped, and peers try again.
+    ACKs of handshakes are dropped, and peers try again. While the SYN queue is full, SYNs are answered with cookies.
     ``observer`` is called when there is something to accept.
     """
 
-    __slots__ = ("_accepted", "_opening", "backlog", "dirty", "early", "local", "observer", "options", "tcp")
+    __slots__ = (
+        "_accepted",
+        "_opening",
+        "backlog",
+        "cookie_sent_at",
+        "dirty",
+        "early",
+        "local",
+        "observer",
+        "options",
+        "tcp",
+    )
 
     def __init__(self, tcp: Tcp, local: tuple[Address, int], backlog: int, options: TcpOptions) -> None:
         self.tcp = tcp
@@ -39,6 +51,8 @@ class Listener:
         self.options = options
         self.observer: Callable[[], None] | None = None
         self.dirty = False
+        #: When a SYN was last answered without remembering it (see syn_cookies.py).
+        self.cookie_sent_at = -inf
         #: Connections that were opened by Fast Open, and whose handshakes are not over.
         self.early: set[Connection] = set()
         self._opening: set[Connection] = set()
@@ -87,27 +101,59 @@ class Listener:
     def syn_arrives(self, segment: Segment, above: int | None = None) -> None:
         """A SYN for this listener (RFC 9293 §3.10.7.2, third). ``above``: where an earlier connection ended."""
         tcp = self.tcp
-        if self.full or len(self._opening) >= max(self.backlog, tcp.settings.max_syn_backlog):
+        mode = tcp.settings.syn_cookies
+        crowded = len(self._opening) >= max(self.backlog, tcp.settings.max_syn_backlog)
+        if self.full or (crowded and not mode):
             tcp.counters["tcp.listen_overflow"] += 1
             return
-        packet = segment.packet
+        c = self._connection(segment)
+        if c is None:
+            return
+        if above is not None:
+            c.restart_above(above)
+        opening.syn_arrives(c, segment)
+        if crowded or mode == syn_cookies.ALWAYS:
+            self.cookie_sent_at = tcp.scheduler.now
+            opening.answer_with_cookie(c, segment)
+            return
+        self._take(c)
+        opening.open_early(c, segment, self)
+        c.mark()
+
+    @property
+    def expects_cookies(self) -> bool:
+        """Whether a SYN was answered with a cookie so lately that it may come back."""
+        return self.tcp.scheduler.now - self.cookie_sent_at <= syn_cookies.LIFETIME
+
+    def cookie_arrives(self, segment: Segment) -> Connection | None:
+        """An ACK for this listener: the connection, if it ends a handshake that nobody remembers (RFC 4987 §3.6)."""
+        c = self._connection(segment)
+        if c is None or not opening.recall_syn(c, segment):
+            self.tcp.counters["tcp.syn_cookies_failed"] += 1
+            return None
+        self.tcp.counters["tcp.syn_cookies_received"] += 1
+        self._take(c)
+        return c
+
+    def _connection(self, segment: Segment) -> Connection | None:
+        """A connection for a segment's addresses and ports, that nobody knows yet; None without a way back."""
+        tcp, packet = self.tcp, segment.packet
         local_port, remote_port = self.local[1], int.from_bytes(packet.buffers[0][packet.offset : packet.offset + 2])
         try:
             path = tcp.internet.path(packet.source, packet.destination)
         except OSError:
-            return
+            return None
         local, remote = (packet.destination, local_port), (packet.source, remote_port)
         c = Connection(tcp, path, local, remote, replace(self.options))
-        if above is not None:
-            c.restart_above(above)
-        c.listener = self
         c.state = State.LISTEN
         c.follow(Event.SYN)
+        return c
+
+    def _take(self, c: Connection) -> None:
+        """Remember a connection while its handshake is under way."""
+        c.listener = self
         self._opening.add(c)
-        tcp.adopt(c, self)
-        opening.syn_arrives(c, segment)
-        opening.open_early(c, segment, self)
-        c.mark()
+        self.tcp.adopt(c, self)
 
     def completed(self, connection: Connection) -> None:
         """A handshake is over."""

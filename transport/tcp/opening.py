@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+from copy import copy
 from typing import TYPE_CHECKING
 
 from . import arrival, output, recovery, window
 from .fast_open import SERVER, WITHOUT_COOKIE
 from .header import ACK, RST, SYN
-from .sequence import extend
+from .options import build_syn
+from .sequence import MASK, extend
 from .state import Event, State
+from .syn_cookies import put_state, take_state
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -100,6 +103,34 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
             listener.opened_early(c)
     elif cookie is not None:
         c.cookie = cookies.cookie(client, server)
+
+
+def answer_with_cookie(c: Connection, segment: Segment) -> None:
+    """Answer a SYN so that ``c``, which knows it, can be forgotten (RFC 4987 §3.6)."""
+    tcp, now = c.tcp, c.tcp.scheduler.now
+    stamps = (put_state(output.timestamp(c), segment.options), c.ts_recent) if c.timestamps else None
+    shift = c.rcv_shift if c.rcv_scaling else None
+    options = build_syn(c.announced_mss, shift, stamps, sack=c.sack)
+    iss = tcp.syn_cookies.make(c.key, segment.seq, c.peer_mss, now)
+    tcp.counters["tcp.syn_cookies_sent"] += 1
+    tcp.send_bare(segment.packet, iss, c.rcv_nxt, SYN | ACK, window=min(c.rcv_space, 65535), options=options)
+
+
+def recall_syn(c: Connection, segment: Segment) -> bool:
+    """An ACK brings a cookie back: bring ``c`` to where it would be, had it been remembered. False if it is none."""
+    tcp = c.tcp
+    irs, iss = (segment.seq - 1) & MASK, (segment.ack - 1) & MASK
+    mss = tcp.syn_cookies.check(c.key, irs, iss, tcp.scheduler.now)
+    if not mss:
+        return False
+    c.start_sending(iss)
+    syn = copy(segment)
+    syn.seq = irs
+    syn.options = take_state(mss, segment.options.timestamp, segment.options.timestamp_echo)
+    c.options.defer_accept = 0  # it has been waited for long enough
+    syn_arrives(c, syn)
+    c.snd_nxt = c.snd_max = c.iss + 1
+    return True
 
 
 def unwrap_simultaneous(c: Connection, segment: Segment) -> None:

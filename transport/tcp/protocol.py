@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...link.packet import PARTIAL, Packet
 from ...net.checksum import pseudo_header_sum, verify_transport
 from ..errors import error
-from . import output, recovery
+from . import arrival, output, recovery
 from .connection import Connection
 from .fast_open import CLIENT, FastOpen
 from .header import ACK, CHECKSUM_OFFSET, HEADER, HEADER_SIZE, RST, SYN
@@ -19,6 +19,7 @@ from .segment import Segment
 from .sequence import MASK, extend
 from .settings import TcpOptions, TcpSettings
 from .state import Event, State
+from .syn_cookies import SynCookies
 from .time_wait import TimeWait, TimeWaits
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Tcp:
         self.counters = internet.counters
         self.initial_numbers = InitialNumbers(internet.random)
         self.fast_open = FastOpen(internet.random)
+        self.syn_cookies = SynCookies(internet.random)
         self.connections: dict[bytes, Connection | TimeWait] = {}
         #: By address and port; several listeners on one share its connections (SO_REUSEPORT).
         self.listeners: dict[bytes, tuple[Listener, ...]] = {}
@@ -175,6 +177,12 @@ class Tcp:
             return
         elif not flags & ACK:
             return
+        elif not flags & SYN and listener.expects_cookies:
+            if listener.full:
+                return  # the peer tries again
+            if (opened := listener.cookie_arrives(segment)) is not None:
+                arrival.segment_arrives(opened, segment)
+                return
         self.refuse(packet, flags, segment.seq, segment.ack, segment.length)
 
     def _listener(self, segment: Segment) -> Listener | None:
@@ -211,20 +219,24 @@ class Tcp:
         """Answer a segment with a RST that its sender believes (RFC 9293 §3.10.7.1)."""
         self.counters["tcp.reset_sent"] += 1
         if flags & ACK:
-            self._send_bare(packet, ack, 0, RST)
+            self.send_bare(packet, ack, 0, RST)
         else:
-            self._send_bare(packet, 0, seq + length, RST | ACK)
+            self.send_bare(packet, 0, seq + length, RST | ACK)
 
-    def _send_bare(self, packet: Packet, seq: int, ack: int, flags: int) -> None:
+    def send_bare(
+        self, packet: Packet, seq: int, ack: int, flags: int, *, window: int = 0, options: bytes = b""
+    ) -> None:
+        """Answer ``packet`` with a segment without data that no connection remembers."""
         source, destination = packet.destination, packet.source
         remote, local, *_ = HEADER.unpack_from(packet.buffers[0], packet.offset)
         try:
             path = self.internet.path(destination, source)
         except OSError:
             return
-        pseudo = pseudo_header_sum(source, destination, TCP, HEADER_SIZE)
-        header = HEADER.pack(local, remote, seq & MASK, ack & MASK, HEADER_SIZE << 10 | flags, 0, pseudo, 0)
-        answer = Packet([bytearray(header)], checksum=PARTIAL)
+        size = HEADER_SIZE + len(options)
+        pseudo = pseudo_header_sum(source, destination, TCP, size)
+        header = HEADER.pack(local, remote, seq & MASK, ack & MASK, size << 10 | flags, window, pseudo, 0)
+        answer = Packet([bytearray(header + options)], checksum=PARTIAL)
         answer.checksum_offset = CHECKSUM_OFFSET
         path.send(answer, TCP)
 
