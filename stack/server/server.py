@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import signal
@@ -15,6 +16,7 @@ from ..engine import Engine
 from .connection import ControlConnection
 from .gate import IN
 from .listener import RETRY
+from .memory import keep_frames
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -47,6 +49,7 @@ class StackServer:
         self._listener = _listen_at(path)
         self.engine.register(self._listener.fileno(), IN, self._welcome)
         _take_all_descriptors()
+        keep_frames()
 
     def run(self) -> None:
         """Serve until ``stop``, SIGINT or SIGTERM; then close everything and remove the socket file."""
@@ -114,7 +117,9 @@ def _listen_at(path: str) -> kernel.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
-        raise OSError(error.errno, f"cannot serve at {path}: {error.strerror}") from None
+        # Python has a sentence, and no errno, of its own for a path that does not fit in a sockaddr_un.
+        reason = error.strerror or str(error)
+        raise OSError(error.errno or errno.ENAMETOOLONG, f"cannot serve at {path}: {reason}") from None
     return listener
 
 
