@@ -64,7 +64,7 @@ class Sink:
             connection.close()
 
 
-def _bound(function: Callable[[Connection], object], connection: Connection) -> Callable[[], object]:
+def _bound(function: Callable[[Connection], None], connection: Connection) -> Callable[[], None]:
     return lambda: function(connection)
 
 
