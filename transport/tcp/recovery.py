@@ -180,6 +180,9 @@ def _digest(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list[
     _set_window(c, board, ack - una, delivered, before, lost=lost)
     if board.calm and not c.recovering:
         c.board = None
+        if c.rtt.pto and c.snd_una < c.snd_max:
+            c.retransmit_at = now + c.rtt.pto
+            timers.arm(c, c.retransmit_at)
 
 
 def _measure(c: Connection, board: Scoreboard, echo: int, *, moved: bool) -> None:
@@ -279,6 +282,7 @@ def _undo(c: Connection, board: Scoreboard) -> None:
     board.undo_from = -1
     board.after_timeout = board.doubtful = False
     board.lost.clear()
+    board.judged = c.snd_una  # what is lost indeed will be judged so again
     c.recovering = False
     c.duplicates = 0
     c.tcp.counters["tcp.undone"] += 1
@@ -342,6 +346,7 @@ def timed_out(c: Connection) -> None:
         c.reorder_at = inf
         output.retransmit_first(c, board)
     c.retries += 1
+    c.tcp.counters["tcp.timeouts"] += 1
     c.retransmit_at = c.tcp.scheduler.now + min(c.rtt.rto * (1 << c.retries), settings.max_rto)  # RFC 6298 §5.5
     timers.arm(c, c.retransmit_at)
 
