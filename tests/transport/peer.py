@@ -122,11 +122,12 @@ class Seen:
 class Peer:
     """The test's end. ``seq`` is what it sends next, ``ack`` what it has from the host; both wrap as on the wire.
 
-    Without ``timestamps`` and ``shift`` the peer's SYN has just an MSS.
+    Without ``timestamps``, ``sack`` and ``shift`` the peer's SYN has just an MSS.
     """
 
     settings: TcpSettings = field(default_factory=TcpSettings)
     timestamps: bool = False
+    sack: bool = False
     shift: int | None = None
     mss: int = 1460
     seq: int = 1000
@@ -190,7 +191,7 @@ class Peer:
 
     def syn_options(self) -> bytes:
         stamps = (self.stamp(), self.echo) if self.timestamps else None
-        return wire_options.build_syn(self.mss, self.shift, stamps)
+        return wire_options.build_syn(self.mss, self.shift, stamps, sack=self.sack)
 
     def seen(self) -> list[Seen]:
         """What the host has sent since; ``ack`` follows, as far as it is in order."""

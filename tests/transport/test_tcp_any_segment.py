@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netower.transport.tcp.connection import Connection
 from netower.transport.tcp.header import ACK, FIN, RST, SYN
+from netower.transport.tcp.options import build_sack
 from netower.transport.tcp.settings import TcpOptions
 from netower.transport.tcp.state import State
 
@@ -26,9 +27,13 @@ SEGMENT = st.tuples(
     st.sampled_from((0, 0, 1, 3, 1460, 4000)),
     st.none() | st.binary(max_size=40).map(lambda data: data + bytes(-len(data) % 4)),
 )
+#: An ACK whose blocks are lies more often than not; numbers from SND.UNA on.
+BLOCK = st.tuples(st.integers(-3000, 50_000), st.sampled_from((-1, 0, 1, 999, 1460, 14_600, 1 << 31)))
+SACKS = st.tuples(st.just("sack"), NEAR, st.lists(BLOCK, min_size=1, max_size=4))
 STEP = st.one_of(
     SEGMENT,
     SEGMENT,
+    SACKS,
     st.tuples(st.just("write"), st.sampled_from((1, 100, 1460, 40000))),
     st.tuples(st.sampled_from(("shutdown", "close", "abort", "consume", "flush"))),
     st.tuples(st.just("advance"), st.sampled_from((0.01, 0.3, 5.0, 70.0))),
@@ -47,15 +52,40 @@ def check(connection: Connection) -> None:
     if c.state in (State.CLOSED, State.TIME_WAIT):
         assert c.timer is None
         assert min(c.retransmit_at, c.persist_at, c.acknowledge_at, c.keepalive_at, c.give_up_at) == inf
-    elif c.snd_max > c.snd_una:
+    check_board(c)
+    if c.snd_max > c.snd_una and c.state not in (State.CLOSED, State.TIME_WAIT):
         assert min(c.retransmit_at, c.persist_at) < inf  # somebody cares for what is on the way
+
+
+def check_board(c: Connection) -> None:
+    """What is known of the data on the way lies within it, and no byte is two things at once."""
+    board = c.board
+    if board is None:
+        assert not c.recovering
+        return
+    assert c.rack is not None
+    for ranges in board.sacked, board.lost:
+        for start, end in ranges:
+            assert c.snd_una <= start < end <= c.snd_max
+    for start, end in board.lost:
+        assert board.sacked.gaps(start, end) == [(start, end)]
+        assert not board.resent.within(start, end)
+    for part in board.resent.within(0, c.snd_max + 1):
+        assert c.snd_una <= part.start < part.end <= c.snd_max
+        assert board.sacked.gaps(part.start, part.end) == [(part.start, part.end)]
+    assert 0 <= board.outside <= c.snd_max - c.snd_una
 
 
 @pytest.mark.parametrize("start", ["connect", "syn-sent", "syn-received"])
 @settings(deadline=None, max_examples=150)
-@given(timestamps=st.booleans(), buffer=st.sampled_from((None, 2000)), steps=st.lists(STEP, max_size=25))
-def test_any_segment(start: str, timestamps: bool, buffer: int | None, steps: list[Any]) -> None:
-    peer = Peer(timestamps=timestamps, shift=2 if timestamps else None)
+@given(
+    timestamps=st.booleans(),
+    sack=st.booleans(),
+    buffer=st.sampled_from((None, 2000)),
+    steps=st.lists(STEP, max_size=25),
+)
+def test_any_segment(start: str, timestamps: bool, sack: bool, buffer: int | None, steps: list[Any]) -> None:
+    peer = Peer(timestamps=timestamps, sack=sack, shift=2 if timestamps else None)
     options = TcpOptions(keepalive=True, receive_buffer=buffer)
     if start == "connect":
         connection = peer.connect(options)
@@ -88,6 +118,11 @@ def perform(peer: Peer, connection: Connection, step: Any) -> None:
                 ack=(connection.snd_una + ack) & MASK, window=window,
                 options=options,
             )  # fmt: skip
+            peer.tcp.receive(arriving(data))
+        case ("sack", ack, blocks):
+            una = connection.snd_una
+            option = build_sack([(una + start, una + start + size) for start, size in blocks])
+            data = peer.raw(ACK, seq=connection.rcv_nxt, ack=(una + ack) & MASK, options=option)
             peer.tcp.receive(arriving(data))
         case ("write", size):
             connection.write(bytes(size))

@@ -132,16 +132,17 @@ SIZES = st.one_of(st.integers(0, 5000), st.integers(0, 200_000))
     sizes=st.tuples(SIZES, SIZES),
     timestamps=st.booleans(),
     scaling=st.booleans(),
+    sack=st.booleans(),
     nodelay=st.booleans(),
     tso=st.booleans(),
     buffer=st.sampled_from((None, 3000, 20000, 300_000)),
 )
 def test_everything_arrives(
-    seed: int, faults: Faults, sizes: tuple[int, int], timestamps: bool, scaling: bool, nodelay: bool, tso: bool,
-    buffer: int | None,
+    seed: int, faults: Faults, sizes: tuple[int, int], timestamps: bool, scaling: bool, sack: bool, nodelay: bool,
+    tso: bool, buffer: int | None,
 ) -> None:  # fmt: skip
     config = TcpSettings(
-        timestamps=timestamps, window_scaling=scaling, retries=200, syn_retries=200, synack_retries=200
+        timestamps=timestamps, window_scaling=scaling, sack=sack, retries=200, syn_retries=200, synack_retries=200
     )
     wire = Wire(seed, faults, config, Offloads.TSO4 if tso else Offloads.NONE)
     there, back = (Random(seed + size).randbytes(size) for size in sizes)

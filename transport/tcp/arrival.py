@@ -53,6 +53,9 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
                 return
             if rcv_nxt == self.rcv_acked:
                 self.ts_recent = stamp
+        elif start - packet.offset != HEADER_SIZE:
+            segment_arrives(self, Segment(packet, start, seq, ack, flags, window))
+            return
         window <<= self.snd_shift
         una = self.snd_una
         moved = (ack - una) & MASK
@@ -160,6 +163,8 @@ def _refuse(c: Connection, segment: Segment) -> None:
     if c.state is State.SYN_RECEIVED and segment.flags & SYN and not segment.flags & ACK:
         output.send_syn(c)  # the SYN again: our SYN and ACK was lost
         return
+    if segment.payload and segment.end <= c.rcv_nxt:
+        sack.again(c, segment.seq, segment.end)
     c.must_acknowledge = True
     c.mark()
 

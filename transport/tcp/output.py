@@ -10,6 +10,7 @@ from ...link.packet import PARTIAL, Packet
 from . import options as wire_options
 from . import sack, timers, urgent, window
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
+from .scoreboard import NEW_DATA
 from .sequence import MASK
 from .state import OPENING, State
 
@@ -69,7 +70,7 @@ def _send_data(c: Connection) -> None:
     cwnd = c.congestion.cwnd
     board = c.board
     if board is not None:
-        if board.lost.size and not _retransmit_lost(c, board):
+        if board.lost.size and board.doubtful != NEW_DATA and not _retransmit_lost(c, board):
             c.cwnd_limited = True
             return
         cwnd += board.outside

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: RFC 8985 §6.2 step 4: a wider window is kept for so many recoveries.
 _PERSIST: Final = 16
+#: Times this near to each other are the same, in seconds.
+_GRAIN: Final = 1e-6
 
 
 class Rack:
@@ -137,7 +139,7 @@ def _judge_first(c: Connection, board: Scoreboard, rack: Rack, patience: float) 
             end = min(end, rack.end)
         if end <= board.judged:
             return
-        if time + patience > now:
+        if now - time + _GRAIN < patience:
             c.reorder_at = min(c.reorder_at, time + patience)
             return
         board.lose(board.judged, end)
@@ -153,7 +155,7 @@ def _judge_resent(c: Connection, board: Scoreboard, rack: Rack, patience: float)
             end = min(end, rack.end)
             if entry.time > rack.time or end <= entry.start:
                 return
-        if entry.time + patience > now:
+        if now - entry.time + _GRAIN < patience:
             c.reorder_at = min(c.reorder_at, entry.time + patience)
             return
         for part in resent.within(entry.start, end):

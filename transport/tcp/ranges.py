@@ -82,7 +82,7 @@ class Ranges:
         starts, ends = self._starts, self._ends
         low = bisect_right(ends, start)
         high = bisect_left(starts, end)
-        if low >= high:
+        if low >= high or start >= end:
             return 0
         removed = sum(
             min(right, end) - max(left, start) for left, right in zip(starts[low:high], ends[low:high], strict=True)

@@ -26,7 +26,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from . import output, rack, tail_probe, timers
-from .scoreboard import Scoreboard
+from .scoreboard import AFTER_TIMEOUT, NEW_DATA, NO, Scoreboard
 from .sequence import MASK, extend, older
 from .state import OPENING, State
 
@@ -173,11 +173,14 @@ def _digest(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list[
         _advance(c, ack, now, c.rtt.rto)
         delivered = _settle_departed(c, board, ack - una, delivered)
         tail_probe.acknowledged(c, board, ack)
+    recovered = c.recovering
     _look_back(c, board, ack - una, echo)
+    recovered = recovered and not c.recovering
     lost = rack.detect(c, board) if c.sack else False
     if c.reorder_at < c.timer_when:
         timers.arm(c, c.reorder_at)
-    _set_window(c, board, ack - una, delivered, before, lost=lost)
+    if not recovered or lost:
+        _set_window(c, board, ack - una, delivered, before, lost=lost)
     if board.calm and not c.recovering:
         c.board = None
         if c.rtt.pto and c.snd_una < c.snd_max:
@@ -218,10 +221,7 @@ def _look_back(c: Connection, board: Scoreboard, moved: int, echo: int) -> None:
             _undo(c, board)  # RFC 3522: the original was on its way still
     if board.after_timeout:
         if board.doubtful:
-            if board.original_arrived:
-                _undo(c, board)  # RFC 5682 §3.1 (3.b): not everything was lost
-            elif moved:
-                board.doubtful = False
+            _judge_timeout(c, board, moved)
         if c.snd_una >= c.recover:
             board.after_timeout = False
     elif c.recovering and c.snd_una >= c.recover:
@@ -229,10 +229,19 @@ def _look_back(c: Connection, board: Scoreboard, moved: int, echo: int) -> None:
         c.duplicates = 0
         board.departed = 0
         board.undo_from = -1
-        # RFC 9937 §6.2; RFC 6582 §3.2 (3): not in one burst.
-        c.congestion.cwnd = min(c.congestion.ssthresh, max(c.snd_max - c.snd_una, c.mss) + c.congestion.ssthresh // 2)
+        c.congestion.cwnd = c.congestion.ssthresh
         assert c.rack is not None
         c.rack.recovered()
+
+
+def _judge_timeout(c: Connection, board: Scoreboard, moved: int) -> None:
+    """Was the time-out spurious (RFC 5682 §3.1)?"""
+    if board.original_arrived:
+        _undo(c, board)  # (3.b): not everything was lost
+    elif board.doubtful == AFTER_TIMEOUT and moved and c.snd_nxt < min(c.buffer.end, c.snd_una + c.snd_wnd):
+        board.doubtful = NEW_DATA  # (2.b)
+    else:
+        board.doubtful = NO  # (3.a)
 
 
 def _set_window(c: Connection, board: Scoreboard, moved: int, delivered: int, before: int, *, lost: bool) -> None:
@@ -280,7 +289,8 @@ def _undo(c: Connection, board: Scoreboard) -> None:
     control.cwnd = max(control.cwnd, board.prior_cwnd)
     control.ssthresh = max(control.ssthresh, board.prior_ssthresh)
     board.undo_from = -1
-    board.after_timeout = board.doubtful = False
+    board.after_timeout = False
+    board.doubtful = NO
     board.lost.clear()
     board.judged = c.snd_una  # what is lost indeed will be judged so again
     c.recovering = False
@@ -334,7 +344,8 @@ def timed_out(c: Connection) -> None:
     else:
         board = board_of(c)
         if not c.retries:
-            board.doubtful = not c.recovering and not board.after_timeout  # RFC 5682 §3.1 (1)
+            fresh = c.sack and not c.recovering and not board.after_timeout
+            board.doubtful = AFTER_TIMEOUT if fresh else NO  # RFC 5682 §3.1 (1)
             remember(c, board)
         c.congestion.timed_out(c.snd_max - c.snd_una, c.mss, again=c.retries > 0)
         board.lose_everything(c.snd_una, c.snd_max)

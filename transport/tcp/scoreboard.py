@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .prr import ProportionalRate
 from .ranges import Ranges
+
+#: F-RTO (RFC 5682): no doubt about the time-out; waiting for its first ACK; sending new data, to see what comes back.
+NO: Final = 0
+AFTER_TIMEOUT: Final = 1
+NEW_DATA: Final = 2
 
 
 class Transmission(NamedTuple):
@@ -124,9 +129,9 @@ class Scoreboard:
         #: The highest number that was ever acknowledged (RFC 8985: RACK.fack).
         self.highest = una
         self.prr = ProportionalRate()
-        #: A retransmission time-out was the last sign of loss; `doubtful` while it may turn out spurious (RFC 5682).
+        #: A retransmission time-out was the last sign of loss; `doubtful`: how far it is from turning out spurious.
         self.after_timeout = False
-        self.doubtful = False
+        self.doubtful = NO
         #: This acknowledgment covers data from before the loss that were sent just once; the latest time of such data.
         self.original_arrived = False
         self.original_time = 0.0
