@@ -91,6 +91,7 @@ def deliver(c: Connection, piece: memoryview) -> None:
     size = len(piece)
     c.rcv_nxt += size
     c.readable += size
+    c.data_at = c.heard_at
     received = c.received
     if received and size < _SMALL and len(received[-1]) < _SMALL:
         received[-1] = memoryview(b"".join((received[-1], piece)))
@@ -233,7 +234,8 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
     if end > c.rcv_nxt and c.receive_ended and c.state is not State.ESTABLISHED:
         # RFC 9293 §3.6.1 and RFC 1122 §4.2.2.13: nobody will read this. (As on Linux, data are still taken while our
         # own stream is open.)
-        c.reset(errno.ECONNRESET)
+        c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
+        c.end(errno.ECONNRESET)
         return
     if end > c.rcv_adv:
         payload = payload[: max(c.rcv_adv - seq, 0)]

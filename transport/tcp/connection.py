@@ -61,6 +61,7 @@ class Connection:
         "congestion",
         "cookie",
         "cwnd_limited",
+        "data_at",
         "deferred",
         "dirty",
         "dsack",
@@ -216,7 +217,7 @@ class Connection:
         self.ts_recent = 0
         self.rcv_scaling = settings.window_scaling
         self.rcv_shift = 0
-        self.challenged_at = -inf
+        self.challenged_at = self.data_at = -inf
         window.configure(self)
 
         self.timer: Timer | None = None

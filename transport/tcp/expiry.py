@@ -55,9 +55,8 @@ def _defers(c: Connection) -> bool:
 def _probe_window(c: Connection) -> None:
     """The persist timer: data wait and nothing is on the way (RFC 9293 §3.8.6.1).
 
-    With a window, it is the override time-out of silly-window avoidance (§3.8.6.2.1) and of cork. Without one, an octet
-    of new data is sent, and the peer says in its answer whether there is room by now. It may refuse forever, as long as
-    it answers (MUST-37).
+    With a window, it is the override time-out of silly-window avoidance (§3.8.6.2.1) and of cork. Without one, the peer
+    is made to say whether there is room by now. It may refuse forever, as long as it answers (MUST-37).
     """
     waiting = c.buffer.end + c.fin_queued - c.snd_nxt
     if not waiting or c.snd_nxt != c.snd_una:

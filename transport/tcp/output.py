@@ -200,12 +200,9 @@ def send_now(c: Connection) -> None:
 
 
 def probe(c: Connection) -> None:
-    """Send the first octet (or the FIN) beyond a closed window, which does not count as sent."""
-    if c.snd_una < c.buffer.end:
-        transmit(c, c.snd_una, 1, ACK)
-    else:
-        transmit(c, c.snd_una, 0, FIN | ACK)
-    c.retransmit_at = _NEVER
+    """Ask whether a closed window has opened: with an old sequence number, as Linux does, and no data. The peer has to
+    answer what it cannot accept (RFC 9293 §3.10.7.4, first)."""
+    transmit(c, c.snd_una - 1, 0, ACK)
 
 
 def retransmit_first(c: Connection, board: Scoreboard) -> None:
@@ -283,8 +280,8 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
     if c.telling and not _tell(c, header, size):
         flags &= ~ACK  # a segment of its own says what has arrived
     if flags & ACK:
-        if size and c.rcv_acked < acknowledged:
-            c.quick_acks = 0  # a conversation: acknowledgments ride on answers
+        if size and c.quick_acks and c.tcp.scheduler.now - c.data_at < c.tcp.settings.delayed_ack:
+            c.quick_acks = 0  # a conversation, as Linux sees it: acknowledgments ride on answers
         c.rcv_acked = acknowledged
         c.must_acknowledge = False
         c.acknowledge_at = _NEVER

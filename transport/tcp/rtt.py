@@ -38,6 +38,7 @@ class RoundTrip:
         else:  # RFC 6298 §2.2
             self.srtt = max(sample, 1e-6)
             self.rttvar = sample / 2
-        self.rto = min(max(self.srtt + 4 * self.rttvar, shortest), longest)
+        # As Linux has it, the variation counts for no less than ``shortest``: RFC 6298's clock granularity.
+        self.rto = min(self.srtt + max(4 * self.rttvar, shortest), longest)
         if self._tail_probes:
             self.pto = min(2 * self.srtt + _GRANULARITY, self.rto)
