@@ -153,6 +153,22 @@ def _orphan_retries() -> _Setting:
     return _attribute("settings.tcp.orphan_retries", lambda text: int(text) or 8)
 
 
+def fast_open_key(text: str) -> bytes:
+    """The key that ``tcp_fastopen_key`` writes as four words: ``0a0b0c0d-…``. Raises ValueError."""
+    words = [int(word, 16) for word in text.split("-")]
+    if len(words) != 4 or not all(0 <= word < 1 << 32 for word in words):
+        raise ValueError("it is four words of eight hexadecimal digits")
+    return b"".join(word.to_bytes(4, "little") for word in words)
+
+
+def _fast_open_key() -> _Setting:
+    """The first of several keys; they are not shown."""
+    return _Setting(
+        lambda host: "00000000-00000000-00000000-00000000",
+        lambda host, value: host.tcp.fast_open.set_key(fast_open_key(value.split(",")[0])),
+    )
+
+
 def _under(prefix: str, settings: Iterable[tuple[str, _Setting]]) -> dict[str, _Setting]:
     return {prefix + name: setting for name, setting in settings}
 
@@ -170,6 +186,10 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_fin_timeout", _seconds("settings.tcp.fin_timeout")),
             ("tcp_timestamps", _switch("settings.tcp.timestamps")),
             ("tcp_window_scaling", _switch("settings.tcp.window_scaling")),
+            ("tcp_sack", _switch("settings.tcp.sack")),
+            ("tcp_syncookies", _number("settings.tcp.syn_cookies", 0, 2)),
+            ("tcp_fastopen", _number("settings.tcp.fast_open", 0, _MAX_INT)),
+            ("tcp_fastopen_key", _fast_open_key()),
             ("tcp_max_syn_backlog", _number("settings.tcp.max_syn_backlog", 0, _MAX_INT)),
             ("tcp_max_tw_buckets", _number("settings.tcp.max_time_wait", 0, _MAX_INT)),
             ("tcp_tw_reuse", _switch("settings.tcp.time_wait_reuse")),
@@ -206,6 +226,7 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("ip_default_ttl", _constant("64")),
             ("icmp_echo_ignore_all", _constant("0")),
             ("tcp_no_metrics_save", _meaningless("1")),
+            ("tcp_fastopen_blackhole_timeout_sec", _meaningless("0")),
             ("tcp_mem", _meaningless("0 0 0")),
             ("udp_mem", _meaningless("0 0 0")),
             ("tcp_retries1", _meaningless("3")),

@@ -64,7 +64,8 @@ def run(
     line = 0
     configuration = configuration or Configuration()
     try:
-        script = parse(text, {**PREDEFINED, **(definitions or {})})
+        words = {**PREDEFINED, **Machine(configuration).fast_open_cookies(), **(definitions or {})}
+        script = parse(text, words)
         for name, value in script.options:
             configuration = configuration.with_option(name, value)
         engine = Engine(configuration, folder or Path())
