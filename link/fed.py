@@ -80,6 +80,11 @@ class FedLink:
             raise OSError(errno.ENETDOWN, "the link is closed")
         return None
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is gone."""
+        return self._closed
+
     def fileno(self) -> int:
         """No descriptor: -1."""
         return -1
@@ -88,3 +93,5 @@ class FedLink:
         """Forget what waits; take nothing any more."""
         self._closed = True
         self._queue.clear()
+        if self.observer is not None:
+            self.observer()

@@ -136,6 +136,7 @@ class EmbeddedHost(AsyncHost):
         self._turning = True
         host = self.host
         host.advance(self.loop.time())
+        self._detach_gone()
         try:
             host.pump()
         finally:
@@ -153,6 +154,11 @@ class EmbeddedHost(AsyncHost):
             log.warning("%s: %s", interface.name, failure)
             self.detach(interface)
         self._turn()
+
+    def _detach_gone(self) -> None:
+        """A link in memory that was closed is left."""
+        for interface in [each for each in self._links if getattr(each.link, "closed", False)]:
+            self.detach(interface)
 
     def _arm(self) -> None:
         """See to it that the host is called when it wants to be."""

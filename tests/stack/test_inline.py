@@ -1,0 +1,133 @@
+"""Blocking sockets of a host that runs in their calls: against another such host, and against the kernel."""
+
+from __future__ import annotations
+
+import errno
+import socket as kernel
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from netower.app.namespace import inside
+from netower.link.datagram import DatagramLink
+from netower.link.tap import Tap
+from netower.stack.inline import InlineHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[InlineHost, InlineHost]]:
+    """Two hosts, 10.0.0.1 and 10.0.0.2, joined by a socket pair."""
+    near, far = kernel.socketpair(kernel.AF_UNIX, kernel.SOCK_DGRAM)
+    with InlineHost(names={"there": "10.0.0.2"}, grace=0.5) as here, InlineHost(grace=0.5) as there:
+        here.attach(DatagramLink(near, mtu=9000), "10.0.0.1/24")
+        there.attach(DatagramLink(far, mtu=9000), "10.0.0.2/24")
+        yield here, there
+
+
+def together(host: InlineHost, program: Callable[[InlineHost], None]) -> threading.Thread:
+    """Run a program on one host while the test goes on with the other."""
+    thread = threading.Thread(target=program, args=(host,))
+    thread.start()
+    return thread
+
+
+def test_streams(ends: tuple[InlineHost, InlineHost]) -> None:
+    here, there = ends
+    data = bytes(range(256)) * 4000
+
+    def serve(host: InlineHost) -> None:
+        with host.create_server(("10.0.0.2", 7)) as listener:
+            connection, peer = listener.accept()
+            with connection:
+                assert peer[0] == "10.0.0.1"
+                received = bytearray(len(data))
+                view = memoryview(received)
+                while view:
+                    view = view[connection.recv_into(view) :]
+                connection.sendall(received)
+                assert connection.recv(1) == b""
+
+    thread = together(there, serve)
+    here.run(0.1)
+    with here.create_connection(("there", 7), timeout=10) as connection:
+        connection.sendall(data)
+        with connection.makefile("rb") as file:
+            assert file.read(len(data)) == data
+    here.run(0.1)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_datagrams(ends: tuple[InlineHost, InlineHost]) -> None:
+    here, there = ends
+
+    def reflect(host: InlineHost) -> None:
+        with host.socket(type=kernel.SOCK_DGRAM) as sock:
+            sock.bind(("", 53))
+            data, source = sock.recvfrom(100)
+            sock.sendto(data[::-1], source)
+
+    thread = together(there, reflect)
+    with here.socket(type=kernel.SOCK_DGRAM) as sock:
+        sock.settimeout(5)
+        here.run(0.1)
+        sock.sendto(b"abc", ("there", 53))
+        assert sock.recvfrom(100) == (b"cba", ("10.0.0.2", 53))
+    thread.join(10)
+
+
+def test_time_outs_and_refusals(ends: tuple[InlineHost, InlineHost]) -> None:
+    here, there = ends
+    with here.create_server(("10.0.0.1", 7)) as listener:
+        listener.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+        assert here.select([listener], timeout=0.01) == ([], [])
+    thread = together(there, lambda host: host.run(0.5))
+    with pytest.raises(ConnectionRefusedError):
+        here.create_connection(("there", 1), timeout=5)
+    thread.join()
+    with pytest.raises(kernel.gaierror):
+        here.create_connection(("nobody", 1))
+
+
+def test_one_host_talks_to_itself() -> None:
+    with InlineHost() as host, host.create_server(("localhost", 0)) as listener:
+        with pytest.raises(OSError) as hopeless:
+            listener.accept()
+        assert hopeless.value.errno == errno.EDEADLK
+        client = host.create_connection(listener.getsockname(), timeout=5)
+        accepted, _ = listener.accept()
+        with client, accepted:
+            client.sendall(b"x" * 100_000)
+            client.shutdown(kernel.SHUT_WR)
+            assert len(b"".join(iter(lambda: accepted.recv(9000), b""))) == 100_000
+
+
+@pytest.mark.live
+def test_against_the_kernel_over_a_tap(namespace: int) -> None:
+    data = bytes(range(256)) * 40_000
+    with inside(namespace), InlineHost() as host:
+        host.attach(Tap(host_address="10.9.0.1/24"), "10.9.0.2/24")
+        with kernel.create_server(("10.9.0.1", 0)) as listener:
+            address = listener.getsockname()
+
+            def serve() -> None:
+                connection, _ = listener.accept()
+                with connection:
+                    received = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+                    connection.sendall(received)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            with host.create_connection(address, timeout=10) as connection:
+                connection.sendall(data)
+                connection.shutdown(kernel.SHUT_WR)
+                assert b"".join(iter(lambda: connection.recv(1 << 18), b"")) == data
+            thread.join(10)
