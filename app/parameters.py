@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import os
+from typing import Final
 
 import click
+
+#: Of an interface, in bytes: IFNAMSIZ, with its final zero, is 16.
+LONGEST_NAME: Final = 15
 
 
 def interface_address(text: str) -> str:
@@ -26,6 +31,15 @@ def ip_address(text: str) -> str:
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise click.BadParameter(f"{text!r} is not an IP address") from None
+
+
+def interface_name(text: str) -> str:
+    """An option's type: what Linux takes as the name of a network interface."""
+    if len(os.fsencode(text)) > LONGEST_NAME:
+        raise click.BadParameter(f"{text!r} is longer than {LONGEST_NAME} bytes")
+    if text in (".", "..") or any(character in "/:" or character.isspace() for character in text):
+        raise click.BadParameter(f"{text!r} cannot be the name of an interface")
+    return text
 
 
 path_option = click.option(

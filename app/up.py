@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from ..stack.control import default_path
-from .parameters import interface_address, ip_address, path_option
+from .parameters import interface_address, interface_name, ip_address, path_option
 
 if TYPE_CHECKING:
     from ..link import Link
@@ -28,7 +28,13 @@ LARGEST_MTU: Final = 65521
 
 
 @click.command()
-@click.option("--tap", metavar="NAME", default="", help="The interface's name on the kernel's side.  [default: tapN]")
+@click.option(
+    "--tap",
+    metavar="NAME",
+    default="",
+    type=interface_name,
+    help="The interface's name on the kernel's side.  [default: tapN]",
+)
 @click.option(
     "--address",
     "addresses",

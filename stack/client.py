@@ -46,7 +46,9 @@ class Stack:
             connection.connect(path)
         except OSError as error:
             connection.close()
-            raise OSError(error.errno, f"no stack serves at {path} ({error.strerror}); start one: netower up") from None
+            reason = error.strerror or str(error)  # Python's own, without an errno, for a path that is too long
+            number = error.errno or errno.ENAMETOOLONG
+            raise OSError(number, f"no stack serves at {path} ({reason}); start one: netower up") from None
         return cls(connection, path)
 
     def close(self) -> None:

@@ -120,6 +120,11 @@ class StreamSocket(Socket):
         connection = self._connection
         return connection is not None and connection.state in OPENING and not connection.early
 
+    @property
+    def outcome_due(self) -> bool:
+        """Whether a connect has begun whose outcome was not asked for yet."""
+        return self._phase is _Phase.CONNECTING
+
     def listen(self, backlog: int) -> None:
         """Take connections, ``backlog`` of which may wait to be accepted; on a listener, change the backlog.
 

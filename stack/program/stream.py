@@ -201,9 +201,9 @@ class socket(kernel.socket):
         try:
             self._call(Operation.GETSOCKNAME)
         except OSError as failure:
-            if failure.errno == errno.ENETDOWN:
+            if failure.errno != errno.ENOTSOCK:  # which the stack says
                 time.sleep(_GONE_PAUSE)
-                raise
+                raise error(errno.ENETDOWN) from None
 
     # connecting
 

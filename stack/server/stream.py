@@ -125,8 +125,8 @@ class StreamGate(Gate[StreamSocket]):
             if socket.connecting:
                 return
             self._connect_decided()
-        if not socket.connected and not socket.error:
-            return
+        if not socket.connected and (socket.outcome_due or not socket.error):
+            return  # the program asks how its connect went
         if socket.received or socket.at_end or socket.error:
             self._to_program()
         if (self._stalled or self._program_eof) and self.end.fileno() >= 0:

@@ -138,3 +138,29 @@ def test_a_server_that_goes_on_does_not_spin(namespace: int, tmp_path: Path, kin
         time.sleep(1)
         assert server.poll() is None
         assert cpu(server.pid) - before < 0.5
+
+
+PREFORK = """
+import errno, os, socket, sys
+with socket.create_server(("10.77.0.2", 0)) as listener:
+    child = os.fork()
+    if child == 0:
+        try:
+            listener.accept()
+        except OSError as error:
+            os.write(1, errno.errorcode[error.errno].encode() + b"\\n")
+        os._exit(0)
+    print("serving", flush=True)
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_child_that_never_spoke_to_the_stack_is_told(namespace: int, tmp_path: Path) -> None:
+    with (
+        running(tmp_path / "stack.sock") as stack,
+        Part(None, namespace, environment(stack.path)).start("-c", PREFORK) as server,
+    ):
+        assert server.stdout
+        assert server.stdout.readline() == "serving\n"
+        stack.process.kill()
+        assert server.communicate(timeout=PATIENCE)[0].split() == ["ENETDOWN"]
