@@ -10,9 +10,21 @@ from typing import TYPE_CHECKING
 from ..link.lazy import loader
 
 if TYPE_CHECKING:
+    from .aio.embedded import EmbeddedHost
     from .host import Host, HostSettings
+    from .inline import InlineHost
     from .network import Ended, Network
 
-__all__ = ["Ended", "Host", "HostSettings", "Network"]
+__all__ = ["EmbeddedHost", "Ended", "Host", "HostSettings", "InlineHost", "Network"]
 
-__getattr__ = loader(__name__, {"Ended": ".network", "Host": ".host", "HostSettings": ".host", "Network": ".network"})
+__getattr__ = loader(
+    __name__,
+    {
+        "EmbeddedHost": ".aio.embedded",
+        "Ended": ".network",
+        "Host": ".host",
+        "HostSettings": ".host",
+        "InlineHost": ".inline",
+        "Network": ".network",
+    },
+)

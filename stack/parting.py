@@ -15,7 +15,13 @@ _DELIVERED: Final = frozenset({State.FIN_WAIT_2, State.TIME_WAIT, State.CLOSED, 
 
 def undelivered(host: Host) -> bool:
     """Whether a connection that its program has closed still has something to tell its peer."""
-    return any(getattr(item, "orphan", False) and item.state not in _DELIVERED for item in host.tcp.sockets())
+    return any(
+        getattr(item, "orphan", False)
+        and item.state not in _DELIVERED
+        # In CLOSING both have ended, and whether the peer knows it of us is all that is open.
+        and not (item.state is State.CLOSING and not getattr(item, "unacknowledged", 0))
+        for item in host.tcp.sockets()
+    )
 
 
 def close_all(host: Host) -> None:

@@ -16,13 +16,16 @@ from ..namespace import enter_private
 from ..output import print_json, print_table
 from ..parameters import json_option
 from . import ends
-from .measures import MEASURES, Measure, compare
+from .embedded import inline_over_tap, tunnel
+from .measures import MEASURES, RATIOS, Measure, compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPETITIONS: Final = 3
-SYSTEMS: Final = ("kernel", "netower")
+SYSTEMS: Final = ("kernel", "netower", "inline")
+#: What is sent through the tunnel between two embedded hosts, in millions of bytes.
+TUNNEL_SIZE: Final = 100
 
 
 @click.command()
@@ -46,6 +49,8 @@ def command(
     as_json: bool,
 ) -> int:  # fmt: skip
     """Measure this stack over a TAP beside the kernel's over veth: the same programs, the same machine, one run.
+
+    "netower" is the stack that runs as a process of its own, "inline" the one that runs in the measured program.
 
     Each end is a process of its own, and the figures are what a program sees. A figure is the median of several
     samples, taken in turns from the two stacks; its ratio is netower's to the kernel's. Needs root or user namespaces.
@@ -129,6 +134,7 @@ class Bench:
             "seconds": self.seconds,
             "repeat": self.repeat,
             "figures": figures,
+            "tunnel": self._tunnel(),
             "memory": memory,
             "failures": self.failures,
         }
@@ -136,7 +142,18 @@ class Bench:
     def _rig(self, system: str) -> Any:
         if system == "kernel":
             return ends.kernel_over_veth(self.placement)
+        if system == "inline":
+            return inline_over_tap(self.placement)
         return ends.stack_over_tap(self.placement, self.directory)
+
+    def _tunnel(self) -> dict[str, float]:
+        if "inline" not in self.systems or not any(measure.name.startswith("bulk") for measure in self.measures):
+            return {}
+        try:
+            return tunnel(self.placement, TUNNEL_SIZE)
+        except ends.MeasurementFailed as error:
+            self.failures.append(str(error))
+            return {}
 
     def _sample(self, measure: Measure, rigs: dict[str, ends.Rig]) -> dict[str, dict[str, list[float]]]:
         samples: dict[str, dict[str, list[float]]] = {system: {} for system in rigs}
@@ -169,19 +186,27 @@ def _watched(measures: list[Measure], progress: bool) -> Iterator[Measure]:
 
 def _print(report: dict[str, Any]) -> None:
     systems = [system for system in SYSTEMS if system in report["figures"][0]]
-    both = len(systems) == len(SYSTEMS)
-    columns = ["", *systems, *(["ratio"] if both else []), "unit"]
-    rows = [
-        [
-            figure["title"],
-            *(_number(figure[system]) for system in systems),
-            *([_ratio(figure["ratio"])] if both else []),
-            figure["unit"],
-        ]
-        for figure in report["figures"]
+    ratios = {system: name for system, name in RATIOS.items() if name in report["figures"][0]}
+    columns = [
+        "",
+        *(title for system in systems for title in (system, *(["ratio"] if system in ratios else []))),
+        "unit",
     ]
+    rows = []
+    for figure in report["figures"]:
+        cells = []
+        for system in systems:
+            cells.append(_number(figure[system]))
+            if system in ratios:
+                cells.append(_ratio(figure[ratios[system]]))
+        rows.append([figure["title"], *cells, figure["unit"]])
     print_table(columns, rows, right=columns[1:-1])
     print(f"MTU {report['mtu']}, median of {report['repeat']} samples of {report['seconds']} s; {report['placement']}")
+    if report["tunnel"]:
+        print(
+            f"two programs, each with an embedded host, joined by a UDP socket: {report['tunnel']['bytes'] / 1e6:.0f} "
+            f"MB intact, {report['tunnel']['gigabits']:.2f} Gbit/s"
+        )
     if report["memory"]:
         start, end = report["memory"]["started"], report["memory"]["finished"]
         print(
