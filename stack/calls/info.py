@@ -1,18 +1,35 @@
-"""TCP_INFO: the head of Linux's ``struct tcp_info``, as far as this host knows what it asks."""
+"""TCP_INFO: Linux's ``struct tcp_info`` (include/uapi/linux/tcp.h), as far as this host knows what it asks."""
 
 from __future__ import annotations
 
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from ...transport.tcp.state import State
+from ...transport.tcp.state import OPENING, State
 
 if TYPE_CHECKING:
     from ...transport.tcp.connection import Connection
 
-# Eight octets (state, ca_state, retransmits, probes, backoff, options, both window shifts, flags), then 24 words, to
-# tcpi_total_retrans.
-_INFO: Final = Struct("=8B24I")
+#: The fields in order, by their size: those of one octet (the last two hold bit fields), of four, of eight.
+_FIELDS: Final = (
+    ("B", "state ca_state retransmits probes backoff options window_scales flags"),
+    ("I", "rto ato snd_mss rcv_mss"),
+    ("I", "unacked sacked lost retrans fackets"),
+    ("I", "last_data_sent last_ack_sent last_data_recv last_ack_recv"),
+    ("I", "pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space total_retrans"),
+    ("Q", "pacing_rate max_pacing_rate bytes_acked bytes_received"),
+    ("I", "segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out"),
+    ("Q", "delivery_rate busy_time rwnd_limited sndbuf_limited"),
+    ("I", "delivered delivered_ce"),
+    ("Q", "bytes_sent bytes_retrans"),
+    ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash"),
+    ("H", "total_rto total_rto_recoveries"),
+    ("I", "total_rto_time"),
+)
+_CODES: Final = {name: code for code, names in _FIELDS for name in names.split()}
+_INFO: Final = Struct("=" + "".join(_CODES.values()))
+#: The largest value of each field.
+_LIMITS: Final = {name: (1 << 8 * Struct("=" + code).size) - 1 for name, code in _CODES.items()}
 
 #: The kernel's numbers of the states (include/net/tcp_states.h).
 STATES: Final = {
@@ -29,62 +46,117 @@ STATES: Final = {
     State.CLOSING: 11,
 }
 _OPTION_TIMESTAMPS: Final = 1
+_OPTION_SACK: Final = 2
 _OPTION_WINDOW_SCALE: Final = 4
-_RECOVERY: Final = 3  # TCP_CA_Recovery
+_CA_OPEN, _CA_DISORDER, _CA_RECOVERY, _CA_LOSS = 0, 1, 3, 4
+_INFINITE_SSTHRESH: Final = 0x7FFFFFFF
+_NO_LIMIT: Final = (1 << 64) - 1
+#: Duplicate ACKs before a fast retransmit (RFC 5681), and the most that Linux lets reordering make of them.
+_REORDERING: Final = 3
 
 
 def tcp_info(socket: Any) -> bytes:
-    """The structure for a stream socket; what is unknown is zero."""
+    """The structure for a stream socket; what is unknown is zero. Times are in milliseconds where they say how long
+    ago something was, else in microseconds."""
     connection: Connection | None = socket.connection
     if connection is None:
-        state = State.LISTEN if socket.listening else State.CLOSED
-        return _INFO.pack(STATES[state], *bytes(31))
-    return _INFO.pack(*_octets(connection), *_words(connection))
+        values = {"state": STATES[State.LISTEN if socket.listening else State.CLOSED]}
+        if socket.listening:  # the kernel reuses two fields for the accept queue
+            values |= {"unacked": socket.listener.waiting, "sacked": socket.backlog}
+    else:
+        values = _states(connection) | _times(connection) | _sizes(connection) | _counts(connection)
+    return _INFO.pack(*(min(max(values.get(name, 0), 0), limit) for name, limit in _LIMITS.items()))
 
 
-def _octets(connection: Connection) -> tuple[int, ...]:
-    options = _OPTION_TIMESTAMPS * connection.timestamps | _OPTION_WINDOW_SCALE * bool(connection.snd_shift)
-    return (
-        STATES[connection.state],
-        _RECOVERY * connection.recovering,
-        min(connection.retries, 255),
-        min(connection.persist_probes + connection.keepalive_probes, 255),
-        min(connection.retries, 255),
-        options,
-        connection.snd_shift | connection.rcv_shift << 4,
-        0,
-    )
+def _states(c: Connection) -> dict[str, int]:
+    opened = c.state not in OPENING
+    return {
+        "state": STATES[c.state],
+        "ca_state": _congestion_state(c),
+        "retransmits": c.retries,
+        "probes": c.persist_probes + c.keepalive_probes,
+        "backoff": c.retries or c.persist_backoff,
+        "options": opened
+        and _OPTION_TIMESTAMPS * c.timestamps | _OPTION_SACK * c.sack | _OPTION_WINDOW_SCALE * c.rcv_scaling,
+        "window_scales": c.snd_shift | c.rcv_shift << 4,
+    }
 
 
-def _words(connection: Connection) -> tuple[int, ...]:
-    now = connection.tcp.scheduler.now
-    rtt = connection.rtt
-    mss = connection.mss
-    in_flight = -(-(connection.snd_nxt - connection.snd_una) // mss)
-    sent, heard = _milliseconds(now - connection.sent_at), _milliseconds(now - connection.heard_at)
-    return (
-        _microseconds(rtt.rto),
-        _microseconds(connection.tcp.settings.delayed_ack),
-        mss,
-        connection.rcv_mss,
-        in_flight,
-        *(0, 0, 0, 0),  # sacked, lost, retrans, fackets
-        sent,
-        sent,
-        heard,
-        heard,
-        connection.path.mtu,
-        connection.rcv_space,
-        _microseconds(rtt.srtt),
-        _microseconds(rtt.rttvar),
-        min(int(connection.congestion.ssthresh) // mss, 0x7FFFFFFF),
-        max(int(connection.congestion.cwnd) // mss, 1),
-        connection.announced_mss,
-        3,  # reordering: duplicate ACKs before a fast retransmit (RFC 5681)
-        0,  # rcv_rtt
-        connection.rcv_space,
-        connection.retransmissions,
-    )
+def _congestion_state(c: Connection) -> int:
+    board = c.board
+    if board is not None and board.after_timeout:
+        return _CA_LOSS
+    if c.recovering:
+        return _CA_RECOVERY
+    return _CA_DISORDER if c.duplicates or (board is not None and board.outside) else _CA_OPEN
+
+
+def _times(c: Connection) -> dict[str, int]:
+    now, rtt, counts = c.tcp.scheduler.now, c.rtt, c.counts
+    heard = _milliseconds(now - c.heard_at)
+    return {
+        "rto": _microseconds(rtt.rto) << c.retries,
+        "ato": _microseconds(c.tcp.settings.delayed_ack),
+        "last_data_sent": _milliseconds(now - c.sent_at),
+        "last_data_recv": heard,
+        "last_ack_recv": heard,
+        "rtt": _microseconds(rtt.srtt),
+        "rttvar": _microseconds(rtt.rttvar),
+        "min_rtt": _microseconds(rtt.shortest) if rtt.srtt else _LIMITS["min_rtt"],
+        "busy_time": _microseconds(counts.busy_until(now, busy=c.snd_una < c.snd_max)),
+        "rwnd_limited": _microseconds(counts.held_until(now)),
+    }
+
+
+def _sizes(c: Connection) -> dict[str, int]:
+    cwnd, ssthresh, mss, srtt = c.congestion.cwnd, c.congestion.ssthresh, c.mss, c.rtt.srtt
+    # Linux's pacing rate: twice the window each round trip in slow start, else 1.2 times.
+    rate = cwnd / srtt * (2 if cwnd * 2 < ssthresh else 1.2) if srtt else 0
+    return {
+        "snd_mss": mss,
+        "rcv_mss": c.rcv_mss,
+        "pmtu": c.path.mtu,
+        "advmss": c.announced_mss,
+        "snd_ssthresh": ssthresh // mss if ssthresh < 1 << 30 else _INFINITE_SSTHRESH,
+        "snd_cwnd": max(cwnd // mss, 1),
+        "rcv_ssthresh": c.rcv_space,
+        "rcv_space": c.rcv_space,
+        "snd_wnd": c.snd_wnd,
+        "rcv_wnd": c.rcv_adv - c.rcv_nxt,
+        "pacing_rate": int(rate) or _NO_LIMIT,
+        "max_pacing_rate": _NO_LIMIT,
+        "notsent_bytes": c.unsent,
+    }
+
+
+def _counts(c: Connection) -> dict[str, int]:
+    mss, counts, board = c.mss, c.counts, c.board
+    acknowledged = max(c.buffer.start - c.iss - 1, 0)
+    sent = max(min(c.snd_max, c.buffer.end) - c.iss - 1, 0)
+    sacked = board.sacked.size if board is not None else 0
+    return {
+        "unacked": _segments(c.snd_max - c.snd_una, mss),
+        "sacked": _segments(sacked, mss),
+        "lost": _segments(board.lost.size, mss) if board is not None else 0,
+        "retrans": len(board.resent) if board is not None else 0,
+        "reordering": _REORDERING,
+        "total_retrans": c.retransmissions,
+        "bytes_acked": acknowledged + (c.snd_una > c.iss),  # Linux counts the SYN that we sent
+        "bytes_received": c.rcv_nxt - c.irs - 1,  # with the peer's FIN, as on Linux
+        "segs_out": counts.segments_out,
+        "segs_in": counts.segments_in,
+        "data_segs_out": counts.data_segments_out,
+        "data_segs_in": counts.data_segments_in,
+        "delivered": _segments(acknowledged + sacked, mss) + (c.snd_una > c.iss),
+        "bytes_sent": sent + counts.bytes_resent,
+        "bytes_retrans": counts.bytes_resent,
+        "reord_seen": int(c.rack is not None and c.rack.reordered),
+        "total_rto": counts.time_outs,
+    }
+
+
+def _segments(size: int, mss: int) -> int:
+    return -(-size // mss)
 
 
 def _microseconds(seconds: float) -> int:
@@ -92,4 +164,4 @@ def _microseconds(seconds: float) -> int:
 
 
 def _milliseconds(seconds: float) -> int:
-    return min(max(round(seconds * 1e3), 0), 0xFFFFFFFF)
+    return round(seconds * 1e3)

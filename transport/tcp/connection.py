@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from . import arrival, expiry, output, timers, window
 from .congestion import CongestionControl, Reno
+from .counts import Counts
 from .header import ACK, RST
 from .rtt import RoundTrip
 from .send_buffer import SendBuffer
@@ -60,6 +61,7 @@ class Connection:
         "challenged_at",
         "congestion",
         "cookie",
+        "counts",
         "cwnd_limited",
         "data_at",
         "deferred",
@@ -166,6 +168,7 @@ class Connection:
         self.soft_error = 0
         self.observer: Callable[[], None] | None = None
         self.notify = self.dirty = False
+        self.counts = Counts()
         #: The user has closed the connection: nobody will read.
         self.orphan = False
         #: The user reads no more: after our FIN, data that still come are answered by RST.
@@ -200,8 +203,7 @@ class Connection:
         self.rtt = RoundTrip(settings.initial_rto)
         self.rtt_seq = 0
         self.rtt_time = 0.0
-        self.retries = 0
-        self.retransmissions = 0
+        self.retries = self.retransmissions = 0
         self.unacknowledged_since = inf
         self.sent_at = 0.0
 

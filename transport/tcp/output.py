@@ -95,6 +95,8 @@ def _send_data(c: Connection) -> None:
         transmit(c, end, 0, FIN | ACK)
     if c.snd_nxt > before:
         _log(c, c.snd_nxt - before)
+    if (c.snd_nxt < end and c.snd_wnd <= cwnd) != c.counts.held:
+        c.counts.hold(not c.counts.held, c.tcp.scheduler.now)
     c.cwnd_limited = c.snd_nxt + c.mss > una + cwnd or ((c.snd_nxt - una) * 2 >= cwnd and cwnd < c.congestion.ssthresh)
     if c.snd_nxt < end + c.fin_queued and c.snd_nxt == c.snd_una and c.persist_at == _NEVER:
         c.persist_backoff = c.persist_probes = 0
@@ -316,10 +318,12 @@ def _account(c: Connection, start: int, after: int) -> None:
         c.rtt_seq = 0  # RFC 6298 §3: Karn's algorithm
         count = -(-(after - start) // c.mss)
         c.retransmissions += count
+        c.counts.bytes_resent += max(min(after, c.buffer.end) - start, 0)
         c.tcp.counters["tcp.retransmitted"] += count
     if after > c.snd_max:
         if c.snd_max == c.snd_una:
             c.unacknowledged_since = now
+            c.counts.begin_busy(now)
         c.snd_max = after
     if c.retransmit_at == _NEVER:  # RFC 6298 §5.1
         c.retransmit_at = now + (c.rtt.pto or c.rtt.rto)
@@ -339,6 +343,13 @@ def _pseudo(c: Connection, length: int) -> int:
 
 
 def _send(c: Connection, buffers: list[Buffer], payload: int) -> None:
+    counts = c.counts
+    if payload:
+        segments = 1 if payload <= c.mss else -(-payload // c.mss)
+        counts.data_segments_out += segments
+        counts.segments_out += segments
+    else:
+        counts.segments_out += 1
     path = c.path
     if not path.valid:
         if not c.reroute():

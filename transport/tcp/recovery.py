@@ -79,6 +79,7 @@ def _advance(c: Connection, ack: int, now: float, patience: float) -> None:
     else:  # RFC 6298 §5.2
         c.retransmit_at = c.unacknowledged_since = inf
         sent.clear()
+        c.counts.end_busy(now)
     c.path.confirm()
     if c.room_wanted:
         _make_room(c)
@@ -337,6 +338,7 @@ def timed_out(c: Connection) -> None:
         c.reset(c.soft_error or errno.ETIMEDOUT)
         return
     settings = c.tcp.settings
+    c.counts.time_outs += 1
     if c.state in OPENING:
         if c.retries == 2 and c.path.valid:
             c.reroute()
