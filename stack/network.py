@@ -479,6 +479,11 @@ class Network:
                 return Ended.EVENTS
             self.advance(max(due, self.now))
 
+    def waiting(self) -> list[str]:
+        """Who waits for what: a line for each task and each thread of the programs."""
+        tasks = [] if self._loop is None else self._loop.waiting()
+        return tasks + [line for program in self.programs for line in program.waiting()]
+
     def stop(self) -> None:
         """End `run` after the current event."""
         self.stopped = True

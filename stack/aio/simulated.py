@@ -40,12 +40,12 @@ import threading
 import time
 from collections.abc import Callable, Coroutine
 from itertools import count
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from ...net.address import parse
 from ..direct import HostSocket
 from ..network import Ended
-from ..simulation.errors import BoundError, DeadlockError
+from ..simulation.errors import annotate, given_up
 from ..units import seconds
 from .host import AsyncHost
 from .network_calls import NetworkCalls, refuse
@@ -247,10 +247,7 @@ class SimulatedLoop(NetworkCalls, _BaseEventLoop):  # type: ignore[misc]
 
     def _annotate(self, task: SimulatedTask, failure: BaseException) -> None:
         where = task.host.node.name if task.host is not None else "no host"
-        network = self.network
-        failure.add_note(
-            f"on {where}, in {task.get_name()}, at {network.now:.6f} s of virtual time, with seed {network.seed!r}"
-        )
+        annotate(failure, self.network, where, task.get_name())
 
     def _make_task(self, _: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> SimulatedTask:
         context = options.get("context")
@@ -271,7 +268,7 @@ class SimulatedLoop(NetworkCalls, _BaseEventLoop):  # type: ignore[misc]
         try:
             ended = self.run_bounded(until, events, wall)
             if not task.done():
-                self._give_up(ended, until, events, wall)
+                raise given_up(self.network, ended, "the main program", until=until, events=events, wall=wall)
             try:
                 result: T = task.result()
             except BaseException as failure:
@@ -281,17 +278,6 @@ class SimulatedLoop(NetworkCalls, _BaseEventLoop):  # type: ignore[misc]
         finally:
             self._main = None
             task.cancel()  # of a main program that was given up, nothing goes on in the next run
-
-    def _give_up(self, ended: Ended, until: Any, events: Any, wall: Any) -> NoReturn:
-        bounds = {
-            Ended.UNTIL: f"the virtual time {until} s was reached",
-            Ended.EVENTS: f"{events} events have happened",
-            Ended.WALL: f"{wall} s of real time have passed",
-            Ended.STOPPED: "the network was stopped",
-        }
-        if ended is Ended.IDLE:
-            raise DeadlockError(f"nothing can ever happen again at {self.network.now:.6f} s, and\n{self.waiting()}")
-        raise BoundError(f"{bounds[ended]} before the main program was done;\n{self.waiting()}", ended)
 
     def run_bounded(self, until: float | None, events: int | None, wall: Any) -> Ended:
         """Run all programs until a bound is reached, the main program is done, or nothing can happen any more."""
@@ -305,14 +291,13 @@ class SimulatedLoop(NetworkCalls, _BaseEventLoop):  # type: ignore[misc]
             raise self._failure
         return self._ended or Ended.STOPPED
 
-    def waiting(self) -> str:
+    def waiting(self) -> list[str]:
         """Who waits for what: a line for each task."""
-        lines = [
+        return [
             f"  {host.node.name}: {task.get_name()} waits {describe(task)}"
             for host in self._hosts.values()
             for task in host.tasks
         ]
-        return "\n".join(lines) or "  no task waits"
 
     def time(self) -> float:
         """The virtual time, in seconds."""

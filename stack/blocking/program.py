@@ -27,15 +27,14 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from greenlet import GreenletExit
 
 from ...net.address import parse
 from ..names import Names
-from ..network import Ended
-from ..simulation.errors import BoundError, DeadlockError
+from ..simulation.errors import annotate, given_up
 from . import clock, polling, refused, sockets, threads
 from .fiber import Fiber, current
 from .where import describe
@@ -52,13 +51,6 @@ if TYPE_CHECKING:
 for _part in (clock, sockets, polling, threads, refused):
     _part.install()
 
-_BOUNDS: Final = {
-    Ended.UNTIL: "the virtual time {until} was reached",
-    Ended.EVENTS: "{events} events have happened",
-    Ended.WALL: "{wall} of real time have passed",
-    Ended.STOPPED: "the network was stopped",
-}
-
 
 class Program:
     """A function that runs on a node, made by `Network.spawn`, and the threads that it starts.
@@ -73,6 +65,7 @@ class Program:
         self.network = network
         self.node = node
         self.name = getattr(function, "__qualname__", repr(function))
+        self._title = f"{self.name} on {node.name}"
         self.carrier = sockets.ProgramCarrier(self, Names(self._lookup))
         #: Those that have not ended, in the order they were started.
         self.fibers: dict[Fiber, None] = {}
@@ -93,7 +86,7 @@ class Program:
             self._begin()
 
     def __repr__(self) -> str:
-        return f"<program {self.name} on {self.node.name}{', done' if self.done else ''}>"
+        return f"<program {self._title}{', done' if self.done else ''}>"
 
     # for whoever started it
 
@@ -101,7 +94,7 @@ class Program:
         """What the function returned; raises what it raised. Raises RuntimeError before it is done, or if it was
         killed."""
         if not self.done:
-            raise RuntimeError(f"{self.name} on {self.node.name} is not done")
+            raise RuntimeError(f"{self._title} is not done")
         if self._failure is not None:
             raise self._failure
         return self._value
@@ -119,7 +112,7 @@ class Program:
             if not self.done:
                 ended = self.network.run(until=until, events=events, wall=wall)
                 if not self.done:
-                    self._give_up(ended, {"until": until, "events": events, "wall": wall})
+                    raise given_up(self.network, ended, self._title, until=until, events=events, wall=wall)
         finally:
             self._wanted = False
         return self.result()
@@ -127,7 +120,7 @@ class Program:
     def kill(self) -> None:
         """End it at once, as SIGKILL would: its sockets are closed, and nothing of it runs on."""
         if not self.done:
-            self._failure = RuntimeError(f"{self.name} on {self.node.name} was killed")
+            self._failure = RuntimeError(f"{self._title} was killed")
             self._end()
 
     def waiting(self) -> list[str]:
@@ -180,11 +173,7 @@ class Program:
         except SystemExit as exit:
             self._value = exit.code
         except BaseException as failure:
-            network = self.network
-            failure.add_note(
-                f"on {self.node.name}, in {self.name}, at {network.now:.6f} s of virtual time, "
-                f"with seed {network.seed!r}"
-            )
+            annotate(failure, self.network, self.node.name, self.name)
             self._failure = self._to_surface = failure
 
     def _ended(self, fiber: Fiber) -> None:
@@ -219,12 +208,3 @@ class Program:
             self._begin()
         else:
             self._unwind()
-
-    def _give_up(self, ended: Ended, bounds: dict[str, Any]) -> None:
-        programs = self.network.programs
-        lines = [line for program in programs for line in program.waiting()]
-        waiting = "\n".join(lines)
-        if ended is Ended.IDLE:
-            raise DeadlockError(f"nothing can ever happen again at {self.network.now:.6f} s, and\n{waiting}")
-        reached = _BOUNDS[ended].format(**bounds)
-        raise BoundError(f"{reached} before {self.name} on {self.node.name} was done;\n{waiting}", ended)

@@ -283,3 +283,14 @@ def test_a_program_cannot_run_the_network(pair: Network) -> None:
 
     with pytest.raises(RuntimeError, match="cannot run the network that it is on"):
         pair.spawn("client", program).wait()
+
+
+def test_a_deadlock_tells_of_programs_of_either_kind(pair: Network) -> None:
+    async def wait() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    pair.spawn("server", echo)
+    with pytest.raises(DeadlockError) as caught:
+        pair.run(wait(), on="client")
+    assert "server: echo waits in ProgramSocket.accept" in str(caught.value)
+    assert "client: " in str(caught.value)
