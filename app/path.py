@@ -89,11 +89,14 @@ def command(
       kill %1; ip netns delete here; ip netns delete there
     """  # fmt: skip
     from ..stack.network import Network
+    from ..stack.simulation.conditions import check, pairs
 
     wanted: dict[str, Any] = {name: _both_ways(name, value) for name, value in conditions.items() if value is not None}
     try:
         if burst is not None:
             wanted["loss"] = _in_bursts(wanted.get("loss", 0), burst)
+        for direction in pairs(wanted):
+            check(direction)
         with Network(random.SystemRandom().getrandbits(64) if seed is None else seed, pcap=pcap) as network:
             _outside(network, LEFT, left, left_address, mtu)
             _outside(network, RIGHT, right, right_address, mtu)
