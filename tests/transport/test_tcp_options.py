@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from netower.transport.tcp.header import ACK, SYN
-from netower.transport.tcp.settings import TcpOptions
+from netower.transport.tcp.settings import TcpOptions, TcpSettings
 from netower.transport.tcp.state import State
 
 from .peer import Peer
@@ -123,3 +123,27 @@ def test_the_user_time_out_ends_an_idle_connection() -> None:
     assert connection.state is State.ESTABLISHED
     peer.advance(0.2)
     assert connection.error == errno.ETIMEDOUT
+
+
+def test_segments_shrink_in_a_black_hole() -> None:
+    peer = Peer(settings=TcpSettings(mtu_probing=True))
+    connection = peer.open()
+    connection.write(bytes(4000))
+    sizes = []
+    for _ in range(400):
+        sizes += [len(segment.payload) for segment in peer.seen()]
+        peer.advance(0.1)
+    assert sizes[0] == 1460
+    assert 1024 in sizes
+    assert 512 in sizes
+    assert peer.tcp.counters["tcp.black_hole_suspected"] >= 2
+    connection.reroute()
+    assert connection.mss == 1460
+
+
+def test_segments_stay_long_where_black_holes_are_not_looked_for() -> None:
+    peer = Peer()
+    connection = peer.open()
+    connection.write(bytes(4000))
+    peer.advance(40)
+    assert connection.mss == 1460

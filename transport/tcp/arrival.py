@@ -36,12 +36,9 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
     size = packet.end - start
     rcv_nxt = self.rcv_nxt
     counts = self.counts
-    if size:
-        segments = -(-size // packet.segment_size) if packet.segment_size else 1
-        counts.data_segments_in += segments
-        counts.segments_in += segments
-    else:
-        counts.segments_in += 1
+    segments = -(-size // packet.segment_size) if packet.segment_size else 1
+    counts.segments_in += segments
+    counts.data_segments_in += segments if size else 0
     if (
         self.predicted
         and flags & _JUDGED == ACK

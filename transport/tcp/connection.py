@@ -83,6 +83,7 @@ class Connection:
         "local",
         "max_snd_wnd",
         "mss",
+        "mss_limit",
         "must_acknowledge",
         "notify",
         "observer",
@@ -188,7 +189,8 @@ class Connection:
         self.fin_queued = False
         self.congestion: CongestionControl = Reno(0)
         self.cwnd_limited = False
-        self.duplicates = 0
+        #: ``mss_limit``: what a black hole on the path lets through, in bytes; 0: there is none (expiry.py).
+        self.duplicates = self.mss_limit = 0
         self.recovering = False
         self._start_recovery()
         self.peer_mss = _DEFAULT_MSS[len(remote[0])]
@@ -415,6 +417,8 @@ class Connection:
         self.path = path
         size = self.peer_mss
         limit = self.announced_mss
+        if self.mss_limit:
+            limit = min(limit, self.mss_limit)
         self.mss = max(min(size, limit) - (_TIMESTAMPS_SIZE if self.timestamps else 0), 8)
         offload = path.offloads & (2 if len(self.remote[0]) == 4 else 4)
         self.tso_size = _MAX_PAYLOAD // self.mss * self.mss if offload else self.mss
@@ -429,6 +433,7 @@ class Connection:
 
     def reroute(self) -> bool:
         """Ask for a new path, as routes or addresses have changed; False where there is none."""
+        self.mss_limit = 0
         try:
             self.use_path(self.tcp.internet.path(self.remote[0], self.local[0]))
         except OSError as failure:

@@ -25,6 +25,7 @@ def wake(c: Connection) -> None:
     if c.retransmit_at <= now:
         c.retransmit_at = inf
         if not _defers(c):
+            _avoid_black_hole(c)
             recovery.timed_out(c)
     if c.reorder_at <= now:
         c.reorder_at = inf
@@ -50,6 +51,17 @@ def _defers(c: Connection) -> bool:
     c.retries += 1
     c.retransmit_at = c.tcp.scheduler.now + min(c.rtt.rto * (1 << c.retries), c.tcp.settings.max_rto)
     return True
+
+
+def _avoid_black_hole(c: Connection) -> None:
+    """RFC 4821 §7.7: time-outs of one segment again and again may mean that the path has become too narrow for it, and
+    that the routers do not say so: send smaller ones."""
+    settings = c.tcp.settings
+    if settings.mtu_probing and c.retries >= settings.mtu_probe_retries and c.state not in OPENING:
+        limit = c.mss_limit // 2 if c.mss_limit else settings.base_mss
+        c.mss_limit = max(limit, settings.mtu_probe_floor)
+        c.tcp.counters["tcp.black_hole_suspected"] += 1
+        c.use_path(c.path)
 
 
 def _probe_window(c: Connection) -> None:

@@ -45,6 +45,12 @@ class TcpSettings:
     sack: bool = True
     #: Connections in SYN-RECEIVED for one listener (tcp_max_syn_backlog).
     max_syn_backlog: int = 1024
+    #: Look for black holes, which swallow long packets and say nothing (RFC 4821; tcp_mtu_probing): after so many
+    #: time-outs of one segment (tcp_retries1) segments shrink to tcp_base_mss, then by half, to tcp_mtu_probe_floor.
+    mtu_probing: bool = False
+    mtu_probe_retries: int = 3
+    base_mss: int = 1024
+    mtu_probe_floor: int = 48
     #: What to do when the queue of handshakes is full: 0 drop SYNs, 1 go on without memory (RFC 4987), 2 always do so
     #: (tcp_syncookies).
     syn_cookies: int = 1
