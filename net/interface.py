@@ -40,7 +40,8 @@ class Interface:
 
     __slots__ = (
         "_handlers",
-        "_lacks",
+        "_lacks_checksum",
+        "_lacks_segmentation",
         "_transmit",
         "addresses",
         "direct",
@@ -77,7 +78,11 @@ class Interface:
         self.neighbors = NeighborCache(self, internet.scheduler, internet.random, internet.settings, internet.counters)
         self.rx_packets = self.rx_bytes = self.tx_packets = self.tx_bytes = 0
         self._handlers = internet.handlers
-        self._lacks = ~self.offloads & (Offloads.CHECKSUM | Offloads.TSO4 | Offloads.TSO6)
+        lacks = int(
+            ~self.offloads & (Offloads.CHECKSUM | Offloads.TSO4 | Offloads.TSO6)
+        )  # a flag costs more than an int
+        self._lacks_checksum = lacks & int(Offloads.CHECKSUM)
+        self._lacks_segmentation = lacks & ~int(Offloads.CHECKSUM)
         self._transmit: Callable[[Packet], None] = link.send_packet
         #: The neighbor of all packets on a link without addresses; on others, one that is never known.
         self.direct = Neighbor(self.neighbors, b"")
@@ -128,7 +133,7 @@ class Interface:
 
     def transmit(self, packet: Packet) -> None:
         """Put a whole frame on the link, after what the link leaves to its host: checksum and segmentation."""
-        if self._lacks and (packet.checksum == PARTIAL or packet.segment_size):
+        if (packet.checksum == PARTIAL and self._lacks_checksum) or (packet.segment_size and self._lacks_segmentation):
             self._finish(packet)
             return
         self.tx_packets += 1
@@ -161,14 +166,13 @@ class Interface:
 
     def _finish(self, packet: Packet) -> None:
         """Do in software what the link does not do."""
-        lacks = self._lacks
         head, behind = packet.buffers[0], self.header_size
         version = (head[behind] if len(head) > behind else packet.buffers[1][0]) >> 4
         packets: Iterable[Packet] = (packet,)
-        if packet.segment_size and lacks & (Offloads.TSO4 if version == 4 else Offloads.TSO6):
+        if packet.segment_size and self._lacks_segmentation & (Offloads.TSO4 if version == 4 else Offloads.TSO6):
             packets = offload.segments(packet, behind)
         for segment in packets:
-            if segment.checksum == PARTIAL and lacks & Offloads.CHECKSUM:
+            if segment.checksum == PARTIAL and self._lacks_checksum:
                 offload.complete(segment)
             self.tx_packets += 1
             self.tx_bytes += segment.end
