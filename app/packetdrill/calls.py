@@ -214,6 +214,7 @@ def _unsent(stream: StreamSocket) -> int:
 
 
 _WAITING: Final[dict[int, Callable[[StreamSocket], int]]] = {
+    CONSTANTS["SIOCATMARK"]: lambda stream: stream.at_mark,
     termios.FIONREAD: lambda stream: stream.readable,
     termios.TIOCOUTQ: lambda stream: stream.unacknowledged,
     CONSTANTS["SIOCOUTQNSD"]: _unsent,

@@ -55,6 +55,7 @@ _MORE: Final = {
     "SIOCINQ": termios.FIONREAD,
     "SIOCOUTQ": termios.TIOCOUTQ,
     "SIOCOUTQNSD": 0x894B,
+    "SIOCATMARK": 0x8905,
     "EPOLL_CTL_ADD": 1,
     "EPOLL_CTL_DEL": 2,
     "EPOLL_CTL_MOD": 3,

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Flags of which a segment can stand for its neighbors only where its own bytes are.
 _SINGLE: Final = flag_bits("SFR")
+#: How long a packet that did not come in time is waited for, only to tell, in seconds.
+_LOOK_AHEAD: Final = 5.0
 
 
 class Outbound:
@@ -65,7 +67,7 @@ class Outbound:
 
         first = self.next(fits, deadline)
         if first is None:
-            raise Mismatch("nothing was sent", str(expected))
+            raise self._too_late(expected, self.next(fits, deadline + _LOOK_AHEAD), pieces)
         flow, segment = pieces[-1]
         info = ip_info(first, expected.ip)
         actual = flow.to_script(segment, info, expected)
@@ -76,6 +78,14 @@ class Outbound:
             actual = _joined(actual, flow.to_script(segment, info, expected))
         self._compare(expected, actual)
         return first
+
+    def _too_late(self, expected: TcpPacket, late: Datagram | None, pieces: list[tuple[Flow, Segment]]) -> Mismatch:
+        """Nothing came in time; ``late`` is what came then."""
+        if late is None:
+            return Mismatch("nothing was sent", str(expected))
+        flow, segment = pieces[-1]
+        actual = flow.to_script(segment, ip_info(late, expected.ip), expected)
+        return Mismatch("nothing was sent in time", str(expected), f"{actual} at {late.time:.6f} s")
 
     def _goes_on(self, expected: TcpPacket, actual: TcpPacket, last: Segment) -> bool:
         """Whether what was found is the beginning of what is expected."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 from ipaddress import ip_network
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,8 @@ _HARMLESS: Final = frozenset({":", "true", "set", "exit", "export", "echo", "cd"
 _PROC: Final = "/proc/sys/"
 _SEPARATORS: Final = re.compile(r"\n|;|&&|\|\|")
 _REDIRECTION: Final = re.compile(r"\d*>>?\s*(?:&\d|/dev/null)|&>\s*/dev/null")
+#: ``$[256*1024]``, ``$((256*1024))``
+_ARITHMETIC: Final = re.compile(r"\\?\$(?:\(\(|\[)([\d\s*+]+)(?:\)\)|\])")
 _ROUTE_VERBS: Final = ("change", "replace", "add", "append")
 _ROUTE_PAIRS: Final = ("via", "dev", "src", "proto", "scope", "metric", "table")
 #: A queue that only passes packets on.
@@ -107,7 +110,8 @@ class Shell:
                     self._adopt(name, value)
 
     def _adopt(self, name: str, value: str) -> None:
-        if "$" not in value and name in sysctl.names():
+        value = _ARITHMETIC.sub(_computed, value)
+        if name in sysctl.names():
             try:
                 sysctl.write(self._machine.host, name, value)
             except ValueError:
@@ -178,6 +182,11 @@ def _assignments(words: Sequence[str]) -> list[tuple[str, str]]:
     text = text.replace("\0=\0", "=").replace("\0=", "=").replace("=\0", "=")
     pairs = [word.split("=", 1) for word in text.split("\0") if "=" in word]
     return [(name, value) for name, value in pairs]
+
+
+def _computed(match: re.Match[str]) -> str:
+    """The value of a sum of products."""
+    return str(sum(prod(map(int, term.split("*"))) for term in match[1].split("+")))
 
 
 def _target(words: list[str]) -> str:

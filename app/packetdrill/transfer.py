@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...stack.calls import DatagramSocket
 from ...stack.calls import numbers as n
+from ...transport.tcp.state import OPENING
 from .constants import CONSTANTS
 from .errors import Unsupported
 from .process import error
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _MSG_DONTWAIT: Final = CONSTANTS["MSG_DONTWAIT"]
 #: Flags that change nothing for a script.
 _HARMLESS: Final = CONSTANTS["MSG_NOSIGNAL"] | CONSTANTS["MSG_CMSG_CLOEXEC"]
-_SEND_FLAGS: Final = n.MSG_OOB
+_SEND_FLAGS: Final = n.MSG_OOB | n.MSG_FASTOPEN
 _RECEIVE_FLAGS: Final = n.MSG_OOB | n.MSG_PEEK | n.MSG_TRUNC | n.MSG_WAITALL
 #: Nothing more will come.
 _ENDED: Final = n.POLLRDHUP | n.POLLHUP | n.POLLERR
@@ -81,21 +82,38 @@ def _put(
     if isinstance(socket, DatagramSocket):
         return _put_datagram(process, socket, content, where)
     wait = not (descriptor.nonblocking or bits & _MSG_DONTWAIT)
-    return _put_stream(process, descriptor, content, bits & ~_MSG_DONTWAIT, wait)
+    target = _target(process, where) if bits & n.MSG_FASTOPEN else None
+    return _put_stream(process, descriptor, content, bits & ~_MSG_DONTWAIT, target, wait)
 
 
-def _put_stream(process: Process, descriptor: Descriptor, content: bytes, flags: int, wait: bool) -> Waiting:
+def _target(process: Process, where: Expression) -> tuple[bytes, int]:
+    if isinstance(where, Struct):
+        return address(where)
+    return process.machine.remote, process.configuration.connect_port
+
+
+def _put_stream(
+    process: Process,
+    descriptor: Descriptor,
+    content: bytes,
+    flags: int,
+    target: tuple[bytes, int] | None,
+    wait: bool,
+) -> Waiting:
     stream = descriptor.stream
     limit = descriptor.time_limit(n.SO_SNDTIMEO, process.now)
     sent = 0
     while True:
         try:
-            sent += stream.send(content[sent:], flags)
+            sent += stream.send(content[sent:], flags, target)
+            while wait and target is not None and stream.connection and stream.connection.state in OPENING:
+                yield limit
         except BlockingIOError:
             if not wait or (limit is not None and process.now >= limit):
                 if sent:
                     return sent
                 raise
+            flags &= ~n.MSG_FASTOPEN  # it connects already
             yield limit
         except OSError:
             if sent:
@@ -107,10 +125,8 @@ def _put_stream(process: Process, descriptor: Descriptor, content: bytes, flags:
 
 def _put_datagram(process: Process, socket: DatagramSocket, content: bytes, where: Expression) -> int:
     target = None
-    if isinstance(where, Struct):
-        target = address(where)
-    elif isinstance(where, Anything) and socket.endpoint.remote is None:
-        target = process.machine.remote, process.configuration.connect_port
+    if isinstance(where, Struct) or (isinstance(where, Anything) and socket.endpoint.remote is None):
+        target = _target(process, where)
     size = socket.send([content], target)
     process.flows.udp_ports = socket.getsockname()[1], (target or socket.getpeername())[1]
     return size

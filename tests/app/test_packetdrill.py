@@ -1,0 +1,286 @@
+"""The runner of packetdrill's scripts: what it reads, what it notices, and what it says."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from netower.app.command import main
+from netower.app.packetdrill.engine import Outcome, Verdict, run
+from netower.app.packetdrill.errors import ScriptError, Unsupported
+from netower.app.packetdrill.parser import parse
+from netower.app.packetdrill.syntax import Call, Code, Command, Event, TcpOption, TcpPacket, When
+from netower.app.packetdrill.wire import Segment, flag_bits, flag_letters
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LISTEN = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 bind(3, ..., ...) = 0
++0 listen(3, 1) = 0
+"""
+SERVER = f"""{LISTEN}+0 < S 0:0(0) win 65535 <mss 1000>
++0 > S. 0:0(0) ack 1 <...>
++.1 < . 1:1(0) ack 1 win 65535
++0 accept(3, ..., ...) = 4
+"""
+
+
+def event(text: str) -> Event:
+    return parse(text, {}).events[0]
+
+
+def failure(text: str) -> Outcome:
+    outcome = run(text)
+    assert outcome.verdict is Verdict.FAILED, outcome
+    return outcome
+
+
+def skipped(text: str) -> str:
+    outcome = run(text)
+    assert outcome.verdict is Verdict.SKIPPED, outcome
+    return outcome.reason
+
+
+# reading
+
+
+@pytest.mark.parametrize(
+    ("time", "when"),
+    [
+        ("0", When(0, 0)),
+        ("1.5", When(1.5, 1.5)),
+        ("+.1", When(0.1, 0.1, relative=True)),
+        ("0.1~0.2", When(0.1, 0.2)),
+        ("+0.1~+0.2", When(0.1, 0.2, relative=True)),
+        ("*", None),
+    ],
+)
+def test_times(time: str, when: When | None) -> None:
+    assert event(f"{time} > . 1:1(0) ack 1").when == when
+
+
+def test_a_call_that_waits() -> None:
+    call = event("+0...0.2 read(4, ..., 100) = -1 EAGAIN (Can't be: nothing there)").action
+    assert isinstance(call, Call)
+    assert (call.name, call.until, call.errno, len(call.arguments)) == ("read", 0.2, "EAGAIN", 3)
+
+
+def test_segments() -> None:
+    packet = event("+0 < [ce] 1024 > 80 SEW 7:17(10) win 9 urg 3 <mss 5,nop,sack 1:2 3:4,TS val 8 ecr 9,FO ab>").action
+    assert isinstance(packet, TcpPacket)
+    assert packet.options == (
+        TcpOption("mss", (5,)),
+        TcpOption("nop"),
+        TcpOption("sack", (1, 2, 3, 4)),
+        TcpOption("TS", (8, 9)),
+        TcpOption("FO", (b"\xab",)),
+    )
+    assert str(packet) == ("< [ce] 1024 > 80 SEW 7:17(10) win 9 urg 3 <mss 5,nop,sack 1:2 3:4,TS val 8 ecr 9,FO ab>")
+
+
+def test_commands_code_comments_and_options() -> None:
+    script = parse(
+        """// one
+        --tolerance_usecs=9 /* two
+        lines */ --define=SIZE=100
+        `true`
+        0 %{ assert "}" }%  # three
+        +0 `sysctl -q a=b`
+        +0 > . 1:101(SIZE) ack 1
+        `rm x`""",
+        {},
+    )
+    assert script.options == [("tolerance_usecs", "9")]
+    assert script.setup == Command("true")
+    assert [type(event.action) for event in script.events] == [Code, Command, TcpPacket, Command]
+    assert [event.line for event in script.events] == [5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0 > X. 1:1(0)", "0 > . 1:5(1)", "0 read(4", "hello", "+ read() = 0", "0 > . 1:1(0) ack", "0 read(1) = -1 E (x"],
+)
+def test_what_is_no_script(text: str) -> None:
+    with pytest.raises(ScriptError):
+        parse(text, {})
+    assert "cannot be read" in failure(text).reason
+
+
+def test_a_definition_in_terms_of_itself() -> None:
+    with pytest.raises(ScriptError):
+        parse("0 > . 1:1(0) ack A", {"A": "B", "B": "A"})
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(ScriptError, Unsupported):
+        parse(text, {})
+
+
+numbers = st.integers(0, 0xFFFFFFFF)
+options = st.lists(
+    st.one_of(
+        st.builds(lambda value: TcpOption("mss", (value,)), st.integers(0, 65535)),
+        st.builds(lambda value, echo: TcpOption("TS", (value, echo)), numbers, numbers),
+        st.just(TcpOption("nop")),
+        st.just(TcpOption("sackOK")),
+        st.builds(lambda cookie: TcpOption("FO", (cookie,)), st.binary(min_size=4, max_size=8)),
+    ),
+    max_size=3,
+)
+
+
+@given(st.builds(Segment, numbers, numbers, numbers, numbers, st.integers(0, 511), st.integers(0, 65535),
+                 st.integers(0, 65535), options.map(tuple), st.integers(0, 3000)))  # fmt: skip
+def test_segments_on_the_wire(segment: Segment) -> None:
+    segment.source_port &= 0xFFFF
+    segment.destination_port &= 0xFFFF
+    read = Segment.from_bytes(segment.to_bytes(bytes(4), bytes(4)))
+    padding = (TcpOption("eol"),) * (len(read.options) - len(segment.options))
+    assert read.options == segment.options + padding
+    read.options = segment.options
+    assert read == segment
+    assert flag_bits(flag_letters(segment.flags)) == segment.flags
+
+
+# noticing
+
+
+def test_a_wrong_packet_is_shown_beside_the_right_one() -> None:
+    outcome = failure(f"{LISTEN}+0 < S 0:0(0) win 9 <mss 1000>\n+0 > S. 0:0(0) ack 7 <mss 1460>")
+    assert outcome.line == 5
+    assert "ack" in outcome.reason
+    assert outcome.expected == "> S. 0:0(0) ack 7 <mss 1460>"
+    assert outcome.actual == "> S. 0:0(0) ack 1 win 65535 <mss 1460>"
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("+.5 > S. 0:0(0) ack 1 <mss 1460>", "another time"),
+        ("+0 > S. 0:0(0) ack 1 win 5 <mss 1460>", "window"),
+        ("+0 > S. 0:0(0) ack 1", "options"),
+        ("+0 > [ce] S. 0:0(0) ack 1 <...>", "IP header"),
+        ("+0 > S. 0:0(0) ack 1 <...>\n+0 > . 1:1(0) ack 1", "nothing was sent"),
+        ("+0 accept(3, ..., ...) = 4", "waits"),
+        ("+0 listen(3, 1) = -1 EINVAL", "returned something else"),
+        ("+0...0.1 accept(3, ..., ...) = 4", "still waits"),
+        ("+0 getsockopt(3, SOL_SOCKET, SO_TYPE, [SOCK_DGRAM], [4]) = 0", "value"),
+        ("+0 %{ assert tcpi_state == TCP_ESTABLISHED }%", "assertion"),
+        ("+0 %{ 1/0 }%", "ZeroDivisionError"),
+    ],
+)
+def test_what_goes_wrong(line: str, reason: str) -> None:
+    assert reason in failure(f"{LISTEN}+0 < S 0:0(0) win 9 <mss 1000>\n{line}\n").reason
+
+
+def test_a_call_that_returns_too_early() -> None:
+    text = f"{LISTEN}+0...0.5 poll([{{fd=3, events=POLLIN}}], 1, 100) = 0\n+1 listen(3, 1) = 0\n"
+    outcome = failure(text)
+    assert (outcome.line, outcome.actual) == (4, "at 0.100030 s")
+
+
+def test_pieces_unless_strict() -> None:
+    text = f"{SERVER}+0 write(4, ..., 2500) = 2500\n+0 > P. 1:2501(2500) ack 1\n"
+    assert run(text).verdict is Verdict.PASSED
+    assert "length" in failure(f"--strict_segments\n{text}").reason
+
+
+def test_tolerance() -> None:
+    text = f"{SERVER}+0 write(4, ..., 10) = 10\n+0 > P. 1:11(10) ack 1\n+.29 > P. 1:11(10) ack 1\n"
+    outcome = failure(text)
+    assert "in time" in outcome.reason
+    assert "at 0.40" in outcome.actual
+    assert run(f"--tolerance_usecs=20000\n{text}").verdict is Verdict.PASSED
+
+
+def test_what_may_go_wrong() -> None:
+    outcome = run(f"--non_fatal=packet,syscall\n{LISTEN}+0 listen(3, 1) = 7\n+0 > . 1:1(0) ack 1\n")
+    assert outcome.verdict is Verdict.PASSED
+    assert len(outcome.remarks) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("--ip_version=ipv6\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3", "--ip_version=ipv6"),
+        ("--colour=red\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3", "--colour"),
+        ("`iptables -F`\n0 close(3) = 0", "iptables -F"),
+        ("`sysctl -w net.ipv4.tcp_no_such_thing=1`\n0 close(3) = 0", "tcp_no_such_thing"),
+        ("`sysctl net.ipv4.tcp_rfc1337=1`\n0 close(3) = 0", "tcp_rfc1337"),
+        ("`ip route change 192.0.2.0/24 rto_min 5ms`\n0 close(3) = 0", "rto_min"),
+        ("0 socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP) = 3", "IPv6"),
+        ("0 fork() = 3", "fork"),
+        (f"{LISTEN}+0 setsockopt(3, IPPROTO_TCP, TCP_REPAIR, [1], 4) = 0", "TCP_REPAIR"),
+        (f"{LISTEN}+0 send(3, ..., 1, MSG_ZEROCOPY) = 1", "MSG_ZEROCOPY"),
+        (f"{LISTEN}+0 setsockopt(3, SOL_SOCKET, SO_NO_SUCH, [1], 4) = 0", "SO_NO_SUCH"),
+        ("0 < gre: . 1:1(0)", "gre"),
+        ("0 %{ assert tcpi_no_such_field }%", "tcpi_no_such_field"),
+    ],
+)
+def test_what_is_not_supported_is_named(text: str, reason: str) -> None:
+    assert reason in skipped(text)
+
+
+# commands
+
+
+def test_settings_of_commands_take_effect() -> None:
+    text = """`sysctl -q net.ipv4.tcp_window_scaling=0
+    ../common/set_sysctls.py /proc/sys/net/ipv4/tcp_timestamps=0
+    echo 2 > /proc/sys/net/ipv4/tcp_syn_retries; ip route replace 192.0.2.0/24 dev tun0 mtu 1000 || true`
+    0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+    +0...7 connect(3, ..., ...) = -1 ETIMEDOUT (Connection timed out)
+    +0 > S 0:0(0) <mss 960,nop,nop,sackOK>
+    `/tmp/sysctl_restore_1.sh`"""
+    outcome = run(text)
+    assert outcome.verdict is Verdict.PASSED, outcome
+
+
+def test_a_file_of_defaults(tmp_path: Path) -> None:
+    (tmp_path / "defaults.sh").write_text(
+        "#!/bin/sh\nip tcp_metrics flush all\nsysctl -q net.ipv4.tcp_no_such_thing=1\n"
+        'sysctl -q net.ipv4.tcp_rmem="4096 540000 $[15*1024*1024]" \\\n  net.ipv4.tcp_sack=0\n'
+    )
+    script = tmp_path / "script.pkt"
+    script.write_text(
+        f"`./defaults.sh`\n{LISTEN}+0 < S 0:0(0) win 9 <mss 1000,sackOK,wscale 7>\n"
+        "+0 > S. 0:0(0) ack 1 <mss 1460,nop,wscale 8>\n"
+    )
+    result = CliRunner().invoke(main, ["packetdrill", str(script)])
+    assert result.exit_code == 0, result.output
+
+
+# the command
+
+
+def test_outcomes_and_exit_status(tmp_path: Path) -> None:
+    (tmp_path / "a.pkt").write_text(SERVER)
+    (tmp_path / "b.pkt").write_text("`reboot`\n" + SERVER)
+    (tmp_path / "c.pkt").write_text(LISTEN + "+0 listen(3, 1) = 5\n")
+    result = CliRunner().invoke(main, ["packetdrill", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "1 passed, 1 failed, 1 skipped" in result.output
+    assert "line 4" in result.output
+    result = CliRunner().invoke(main, ["packetdrill", "--json", str(tmp_path)])
+    records = json.loads(result.output)
+    assert [record["outcome"] for record in records] == ["passed", "skipped", "failed"]
+    assert records[2]["actual"] == "listen(3, 1) = 0"
+    (tmp_path / "c.pkt").unlink()
+    assert CliRunner().invoke(main, ["packetdrill", str(tmp_path)]).exit_code == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["nowhere.pkt"], ["--mtu=x", "f"], ["-D", "x", "f"], ["--colour=red", "f"]])
+def test_misuse(arguments: list[str]) -> None:
+    assert CliRunner().invoke(main, ["packetdrill", *arguments]).exit_code == 2
+
+
+def test_definitions(tmp_path: Path) -> None:
+    (tmp_path / "a.pkt").write_text(LISTEN.replace("= 3", "= FD"))
+    assert CliRunner().invoke(main, ["packetdrill", "-D", "FD=3", str(tmp_path)]).exit_code == 0
