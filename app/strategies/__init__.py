@@ -18,6 +18,11 @@ fails with, for example, ``faults=[drop the third segment from client to server]
 earlier segment would do.
 """
 
+try:
+    import hypothesis  # noqa: F401
+except ImportError:
+    raise ImportError("the strategies are hypothesis': pip install 'netower[hypothesis]'") from None
+
 from .faults import CrashFault, Fault, FaultSchedule, OutageFault, PacketFault, fault_schedules
 from .frames import (
     DrawnFrame,

@@ -10,10 +10,7 @@ import contextvars
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-try:
-    from greenlet import GreenletExit, getcurrent, greenlet
-except ImportError:
-    raise ImportError("programs with blocking calls need greenlets: pip install 'netower[simulation]'") from None
+from greenlet import GreenletExit, getcurrent, greenlet
 
 from .swaps import swapped
 

@@ -28,7 +28,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from greenlet import GreenletExit
 
@@ -69,7 +69,8 @@ class Program:
         self.carrier = sockets.ProgramCarrier(self, Names(self._lookup))
         #: Those that have not ended, in the order they were started.
         self.fibers: dict[Fiber, None] = {}
-        self.sockets: WeakSet[ProgramSocket] = WeakSet()
+        #: Its sockets by their numbers, in the order they were made.
+        self.sockets: WeakValueDictionary[int, ProgramSocket] = WeakValueDictionary()
         #: Whether it has ended.
         self.done = False
         #: Whether its threads are being unwound.
@@ -198,7 +199,7 @@ class Program:
         for fiber in list(self.fibers):
             fiber.kill()
         self.fibers.clear()
-        for socket in list(self.sockets):
+        for socket in list(self.sockets.values()):
             socket._real_close()
 
     def _changed(self, node: Node) -> None:

@@ -62,7 +62,7 @@ class ProgramSocket(HostSocket):
         family = kernel.AF_INET if family == -1 else family
         program = here().program
         super().__init__(program.carrier, family, kernel.SOCK_STREAM if type == -1 else type, proto, calls=calls)
-        program.sockets.add(self)
+        program.sockets[self.fileno()] = self
 
     def __del__(self) -> None:
         with contextlib.suppress(AttributeError):  # it was never made

@@ -10,6 +10,7 @@ import selectors
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -294,3 +295,16 @@ def test_a_deadlock_tells_of_programs_of_either_kind(pair: Network) -> None:
         pair.run(wait(), on="client")
     assert "server: echo waits in ProgramSocket.accept" in str(caught.value)
     assert "client: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("missing", "module", "extra"),
+    [
+        ("greenlet", "netower.stack.blocking.program", "simulation"),
+        ("hypothesis", "netower.app.strategies", "hypothesis"),
+    ],
+)
+def test_an_extra_that_is_missing_is_named(missing: str, module: str, extra: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; import {module}"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert f"pip install 'netower[{extra}]'" in result.stderr

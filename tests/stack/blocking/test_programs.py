@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import select
 import selectors
 import socket
 import socketserver
+import subprocess
+import sys
 import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
@@ -268,6 +271,42 @@ def test_a_program_that_asks_again_and_again_does_not_stop_the_clock(pair: Netwo
     server = pair.spawn("server", spin)
     pair.spawn("client", ask, b"abc")
     assert server.wait(wall=30) == 3
+
+
+STORY = """
+import hashlib, pathlib, socket, sys, threading
+from netower.stack import Network
+
+def serve():
+    listener = socket.create_server(("", 7))
+    def echo(connection):
+        while data := connection.recv(1000):
+            connection.sendall(data)
+    while True:
+        threading.Thread(target=echo, args=listener.accept()[:1]).start()
+
+def ask():
+    sockets = [socket.create_connection(("server", 7)) for _ in range(8)]
+    for each in sockets:
+        each.sendall(bytes(3000))
+    # and the program ends, with all of them open
+
+with Network(seed=1, pcap=sys.argv[1]) as network:
+    network.wire(network.host("client"), network.host("server"), delay="10ms", jitter="5ms", loss="5%", reorder="5%")
+    network.spawn("server", serve)
+    network.spawn("client", ask)
+    network.run(until=100)
+print(hashlib.sha256(b"".join(path.read_bytes() for path in sorted(pathlib.Path(sys.argv[1]).iterdir()))).hexdigest())
+"""
+
+
+def test_the_same_seed_gives_the_same_packets_in_every_process(tmp_path: Path) -> None:
+    sums = set()
+    for seed in ("1", "2", "3"):
+        command = [sys.executable, "-c", STORY, str(tmp_path / seed)]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        sums.add(subprocess.run(command, env=environment, check=True, capture_output=True).stdout)
+    assert len(sums) == 1
 
 
 def run_transfer(folder: Path, seed: int) -> dict[str, bytes]:
