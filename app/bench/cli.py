@@ -20,7 +20,7 @@ from .embedded import inline_over_tap, tunnel
 from .measures import MEASURES, RATIOS, Measure, compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
 REPETITIONS: Final = 3
 SYSTEMS: Final = ("kernel", "netower", "inline")
@@ -43,10 +43,11 @@ TUNNEL_SIZE: Final = 100
 )
 @click.option("--pin", is_flag=True, help="Keep the peer on one CPU and the stack with its program on another.")
 @click.option("--simulation", is_flag=True, help="Measure simulated networks instead; needs no permission.")
+@click.option("--connections", is_flag=True, help="Measure what 10,000 idle connections cost an active one instead.")
 @json_option
 def command(
     seconds: float, repeat: int, only: tuple[str, ...], systems: tuple[str, ...], pin: bool, simulation: bool,
-    as_json: bool,
+    connections: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Measure this stack over a TAP beside the kernel's over veth: the same programs, the same machine, one run.
 
@@ -61,12 +62,15 @@ def command(
       netower bench --only rtt --pin       the round trip, with fixed CPUs
       netower bench --json > figures.json
       netower bench --simulation           idle hours, busy networks, memory
+      netower bench --connections          an active connection beside 10,000 idle ones
     """  # fmt: skip
     if simulation:
         return _simulation(repeat, as_json)
     measures = [measure for measure in MEASURES if not only or measure.name in only]
     placement = ends.Placement.pinned() if pin else ends.Placement()
     enter_private()
+    if connections:
+        return _connections(seconds, repeat, placement, as_json)
     try:
         with tempfile.TemporaryDirectory(prefix="netower-bench-") as directory:
             bench = Bench(measures, systems, seconds, repeat, placement, Path(directory))
@@ -87,12 +91,28 @@ def _simulation(repeat: int, as_json: bool) -> int:
         figures = measure(repeat)
     except RuntimeError as error:
         raise click.ClickException(str(error)) from None
+    _print_figures(figures, as_json)
+    return 0
+
+
+def _connections(seconds: float, repeat: int, placement: ends.Placement, as_json: bool) -> int:
+    from .connections import measure
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="netower-bench-") as directory:
+            figures = measure(seconds, repeat, placement, Path(directory))
+    except ends.MeasurementFailed as error:
+        raise click.ClickException(str(error)) from None
+    _print_figures(figures, as_json)
+    return 0
+
+
+def _print_figures(figures: Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         print_json({"machine": machine(), "figures": figures})
     else:
         rows = [[figure["title"], _number(figure["value"]), figure["unit"]] for figure in figures]
         print_table(["", "measured", "unit"], rows, right=["measured"])
-    return 0
 
 
 def machine() -> dict[str, Any]:
