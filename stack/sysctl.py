@@ -83,6 +83,16 @@ def _number(path: str, least: int, most: int) -> _Setting:
 
 
 def _switch(path: str) -> _Setting:
+    def parse(text: str) -> bool:
+        if text not in ("0", "1"):
+            raise ValueError("it is 0 or 1")
+        return text == "1"
+
+    return _attribute(path, parse, int)
+
+
+def _switch_of_many(path: str) -> _Setting:
+    """A switch that has more positions on Linux, all of which are on here."""
     return _attribute(path, lambda text: bool(int(text)), int)
 
 
@@ -184,15 +194,19 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_retries2", _number("settings.tcp.retries", 0, 255)),
             ("tcp_orphan_retries", _orphan_retries()),
             ("tcp_fin_timeout", _seconds("settings.tcp.fin_timeout")),
-            ("tcp_timestamps", _switch("settings.tcp.timestamps")),
+            ("tcp_timestamps", _switch_of_many("settings.tcp.timestamps")),
             ("tcp_window_scaling", _switch("settings.tcp.window_scaling")),
             ("tcp_sack", _switch("settings.tcp.sack")),
             ("tcp_syncookies", _number("settings.tcp.syn_cookies", 0, 2)),
             ("tcp_fastopen", _number("settings.tcp.fast_open", 0, _MAX_INT)),
             ("tcp_fastopen_key", _fast_open_key()),
+            ("tcp_mtu_probing", _switch("settings.tcp.mtu_probing")),
+            ("tcp_retries1", _number("settings.tcp.mtu_probe_retries", 0, 255)),
+            ("tcp_base_mss", _number("settings.tcp.base_mss", 1, 65535)),
+            ("tcp_mtu_probe_floor", _number("settings.tcp.mtu_probe_floor", 48, 65535)),
             ("tcp_max_syn_backlog", _number("settings.tcp.max_syn_backlog", 0, _MAX_INT)),
             ("tcp_max_tw_buckets", _number("settings.tcp.max_time_wait", 0, _MAX_INT)),
-            ("tcp_tw_reuse", _switch("settings.tcp.time_wait_reuse")),
+            ("tcp_tw_reuse", _switch_of_many("settings.tcp.time_wait_reuse")),
             ("tcp_challenge_ack_limit", _number("settings.tcp.challenge_acks", 0, _MAX_INT)),
             ("tcp_invalid_ratelimit", _seconds("settings.tcp.challenge_interval", per=1000)),
             ("tcp_rto_min_us", _seconds("settings.tcp.min_rto", per=1_000_000)),
@@ -211,7 +225,15 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_rfc1337", _constant("0")),
             ("tcp_stdurg", _constant("0")),
             ("tcp_abort_on_overflow", _constant("0")),
-            ("tcp_mtu_probing", _constant("0")),
+            ("tcp_congestion_control", _constant("reno")),
+            ("tcp_available_congestion_control", _constant("reno")),
+            ("tcp_allowed_congestion_control", _constant("reno")),
+            ("tcp_ecn", _constant("0")),
+            ("tcp_dsack", _constant("1")),
+            ("tcp_recovery", _constant("1")),
+            ("tcp_early_retrans", _constant("3")),
+            ("tcp_frto", _constant("2")),
+            ("tcp_max_reordering", _constant("300")),
             ("tcp_reordering", _constant("3")),
             ("tcp_thin_linear_timeouts", _constant("0")),
             ("tcp_syn_linear_timeouts", _constant("0")),
@@ -229,7 +251,6 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_fastopen_blackhole_timeout_sec", _meaningless("0")),
             ("tcp_mem", _meaningless("0 0 0")),
             ("udp_mem", _meaningless("0 0 0")),
-            ("tcp_retries1", _meaningless("3")),
             ("tcp_early_demux", _meaningless("1")),
             ("tcp_autocorking", _meaningless("1")),
             ("tcp_min_tso_segs", _meaningless("2")),

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-from struct import Struct, calcsize
 from typing import TYPE_CHECKING, Any, Final
 
 from ...stack.calls import numbers as n
+from ...stack.calls.info import read_tcp_info
 from .constants import STATES
 from .errors import Mismatch, Unsupported
 
 if TYPE_CHECKING:
     from ...stack.calls import StreamSocket
 
-#: struct tcp_info (include/uapi/linux/tcp.h), field by field; the two octets of bit fields come apart below.
-_FIELDS: Final = (
-    ("B", "state ca_state retransmits probes backoff options wscales flags"),
-    ("I", "rto ato snd_mss rcv_mss unacked sacked lost retrans fackets last_data_sent last_ack_sent last_data_recv "
-          "last_ack_recv pmtu rcv_ssthresh rtt rttvar snd_ssthresh snd_cwnd advmss reordering rcv_rtt rcv_space "
-          "total_retrans"),
-    ("Q", "pacing_rate max_pacing_rate bytes_acked bytes_received"),
-    ("I", "segs_out segs_in notsent_bytes min_rtt data_segs_in data_segs_out"),
-    ("Q", "delivery_rate busy_time rwnd_limited sndbuf_limited"),
-    ("I", "delivered delivered_ce"),
-    ("Q", "bytes_sent bytes_retrans"),
-    ("I", "dsack_dups reord_seen rcv_ooopack snd_wnd rcv_wnd rehash"),
-)  # fmt: skip
-_NAMED: Final = [(code, name) for code, names in _FIELDS for name in names.split()]
 _PREFIX: Final = "tcpi_"
 
 
@@ -69,12 +55,8 @@ def _dedented(text: str) -> str:
 
 
 def info(value: bytes) -> dict[str, int]:
-    """The fields of struct tcp_info by name, as far as ``value`` goes."""
-    known = list(_NAMED)
-    while calcsize("=" + "".join(code for code, _ in known)) > len(value):
-        known.pop()
-    numbers = Struct("=" + "".join(code for code, _ in known)).unpack_from(value)
-    found = {_PREFIX + name: number for (_, name), number in zip(known, numbers, strict=True)}
-    scales, flags = found.pop("tcpi_wscales", 0), found.pop("tcpi_flags", 0)
+    """The fields of struct tcp_info by name, bit fields apart."""
+    found = {_PREFIX + name: number for name, number in read_tcp_info(value).items()}
+    scales, flags = found.pop("tcpi_window_scales"), found.pop("tcpi_flags")
     found |= {"tcpi_snd_wscale": scales & 0xF, "tcpi_rcv_wscale": scales >> 4}
     return found | {"tcpi_delivery_rate_app_limited": flags & 1, "tcpi_fastopen_client_fail": flags >> 1 & 3}

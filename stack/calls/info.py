@@ -55,6 +55,11 @@ _NO_LIMIT: Final = (1 << 64) - 1
 _REORDERING: Final = 3
 
 
+def read_tcp_info(value: bytes) -> dict[str, int]:
+    """The fields of a whole structure by name, without their prefix; bit fields are still together."""
+    return dict(zip(_CODES, _INFO.unpack(value), strict=True))
+
+
 def tcp_info(socket: Any) -> bytes:
     """The structure for a stream socket; what is unknown is zero. Times are in milliseconds where they say how long
     ago something was, else in microseconds."""
