@@ -13,6 +13,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from ...transport.errors import error
+from ...transport.tcp.controllers import CONTROLLERS
 from . import numbers as n
 from .info import tcp_info
 
@@ -200,8 +201,15 @@ def _set_max_segment(socket: Any, value: int) -> None:
 
 
 def _set_congestion(socket: Any, value: bytes) -> None:
-    if value.rstrip(b"\0") != b"reno":
+    name = value.split(b"\0")[0].decode("latin-1")
+    if name not in CONTROLLERS:
         raise error(errno.ENOENT)
+    socket.options.congestion = name
+
+
+def _get_congestion(socket: Any) -> bytes:
+    name: str = socket.options.congestion or socket.calls.host.tcp.settings.congestion
+    return name.encode().ljust(16, b"\0")
 
 
 def _set_fin_timeout(socket: Any, value: int) -> None:
@@ -283,7 +291,7 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_SYNCNT): Option(_get_syn_retries, _writer("options.syn_retries", int), 1, 127),
     (n.IPPROTO_TCP, n.TCP_LINGER2): Option(_get_fin_timeout, _set_fin_timeout),
     (n.IPPROTO_TCP, n.TCP_USER_TIMEOUT): _number("options.user_timeout", 0, _INT_MAX, per=1000),
-    (n.IPPROTO_TCP, n.TCP_CONGESTION): Option(lambda socket: b"reno".ljust(16, b"\0"), _set_congestion, size=1),
+    (n.IPPROTO_TCP, n.TCP_CONGESTION): Option(_get_congestion, _set_congestion, size=1),
     (n.IPPROTO_TCP, n.TCP_INFO): Option(tcp_info),
     (n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT): Option(_get_defer_accept, _set_defer_accept),
     (n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP): Option(attrgetter("options.window_clamp"), _set_window_clamp),

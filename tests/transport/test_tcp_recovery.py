@@ -16,7 +16,7 @@ from .peer import MASK, Peer, Seen
 
 def sending(segments: int, **fields: object) -> tuple[Peer, Connection, list[Seen]]:
     """A connection with so many segments of 1000 bytes on the way."""
-    peer = Peer(mss=1000, **fields)  # type: ignore[arg-type]
+    peer = Peer(mss=1000, settings=TcpSettings(congestion="reno"), **fields)  # type: ignore[arg-type]
     connection = peer.connect(TcpOptions(nodelay=True))
     peer.advance(1)
     connection.congestion.cwnd = segments * 1000

@@ -16,7 +16,7 @@ from .peer import MASK, Peer, Seen
 
 def sending(segments: int, *, round_trip: float = 0.1, **fields: Any) -> tuple[Peer, Connection, list[Seen]]:
     """A connection that knows its round trip, with so many segments of 1000 bytes on the way, sent at one time."""
-    peer = Peer(mss=1000, sack=True, **fields)
+    peer = Peer(mss=1000, sack=True, settings=TcpSettings(congestion="reno"), **fields)
     connection = connect(peer, round_trip)
     connection.congestion.cwnd = segments * 1000
     connection.write(bytes(100_000))

@@ -6,9 +6,25 @@ is told what happened and answers with its ``cwnd``; it sees no segments.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from .rtt import RoundTrip
 
 UNLIMITED: Final = 1 << 30
+
+
+class Sender(Protocol):
+    """What a controller may ask: times in seconds, numbers as in the rest of TCP."""
+
+    snd_nxt: int
+    rtt: RoundTrip
+
+    @property
+    def now(self) -> float: ...
+
+    def age(self, number: int) -> float:
+        """How long ago ``number``, which is on the way or was just acknowledged, was sent for the first time."""
 
 
 class CongestionControl(Protocol):
@@ -20,8 +36,8 @@ class CongestionControl(Protocol):
     @property
     def name(self) -> str: ...
 
-    def acknowledged(self, size: int, mss: int) -> None:
-        """New data were acknowledged outside of recovery, while the window was in full use."""
+    def acknowledged(self, size: int, mss: int, ack: int, sender: Sender) -> None:
+        """``size`` bytes up to ``ack`` were acknowledged outside of recovery, while the window was in full use."""
 
     def lost(self, flight: int, mss: int) -> None:
         """Acknowledgments told of a loss, with ``flight`` bytes not acknowledged: set ``ssthresh``.
@@ -31,6 +47,9 @@ class CongestionControl(Protocol):
 
     def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
         """The retransmission timer fired; ``again``: for a segment that it had fired for before."""
+
+    def undo(self, cwnd: int, ssthresh: int) -> None:
+        """The last reduction had no cause; ``cwnd`` and ``ssthresh`` are from before it."""
 
     def idle(self, initial: int) -> None:
         """Nothing was sent for longer than a retransmission time-out."""
@@ -48,7 +67,7 @@ class Reno:
         self.ssthresh = UNLIMITED
         self._acked = 0
 
-    def acknowledged(self, size: int, mss: int) -> None:
+    def acknowledged(self, size: int, mss: int, ack: int = 0, sender: Sender | None = None) -> None:
         if self.cwnd < self.ssthresh:
             # RFC 5681 §3.1 counts segments; bytes are RFC 3465, without its limit L, as one ACK of a receiver that
             # coalesces stands for many segments.
@@ -68,6 +87,9 @@ class Reno:
             self.ssthresh = max(flight // 2, 2 * mss)  # RFC 5681 §3.1 (4)
         self.cwnd = mss
         self._acked = 0
+
+    def undo(self, cwnd: int, ssthresh: int) -> None:
+        self.cwnd, self.ssthresh = max(self.cwnd, cwnd), max(self.ssthresh, ssthresh)
 
     def idle(self, initial: int) -> None:
         self.cwnd = min(self.cwnd, initial)  # RFC 5681 §4.1

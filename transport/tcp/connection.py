@@ -6,8 +6,9 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import arrival, expiry, output, timers, window
+from . import arrival, expiry, output, rack, timers, window
 from .congestion import CongestionControl, Reno
+from .controllers import CONTROLLERS
 from .counts import Counts
 from .header import ACK, RST
 from .rtt import RoundTrip
@@ -356,6 +357,7 @@ class Connection:
         if self.options.send_buffer:
             self.snd_limit = self.options.send_buffer
         if self.state is not State.CLOSED and self.state not in OPENING:
+            self._change_congestion()
             timers.start_keepalive(self)
             self.mark()
 
@@ -410,7 +412,16 @@ class Connection:
 
     def start_congestion(self) -> None:
         """The peer's segment size is known: data may be sent, up to the initial window (RFC 6928)."""
-        self.congestion = Reno(self.tcp.settings.initial_window * self.mss)
+        settings = self.tcp.settings
+        make = CONTROLLERS[self.options.congestion or settings.congestion]
+        self.congestion = make(settings.initial_window * self.mss)
+
+    def _change_congestion(self) -> None:
+        """TCP_CONGESTION on a living connection: the new controller goes on with the window there is."""
+        old, name = self.congestion, self.options.congestion
+        if name and name != old.name:
+            self.congestion = CONTROLLERS[name](old.cwnd)
+            self.congestion.ssthresh = old.ssthresh
 
     def use_path(self, path: Path) -> None:
         """Send along ``path`` from now on: segment sizes follow its MTU (RFC 9293 §3.7.1)."""
@@ -471,7 +482,18 @@ class Connection:
         timers.stop(self)
         self.buffer = SendBuffer(self.buffer.end)
         self.reassembly = self.board = None
+        self.recovering = False
         self.sent.clear()
+
+    # -- for its congestion controller (see `congestion.Sender`) -----------------------------------------------------
+
+    @property
+    def now(self) -> float:
+        return self.tcp.scheduler.now
+
+    def age(self, number: int) -> float:
+        """How long ago ``number``, which is on the way or was just acknowledged, was sent for the first time."""
+        return self.tcp.scheduler.now - rack.sent_time(self, number)
 
     # -- for tools that show connections -------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
     size = ack - c.snd_una
     c.duplicates = 0
     if c.cwnd_limited:
-        c.congestion.acknowledged(size, c.mss)
+        c.congestion.acknowledged(size, c.mss, ack, c)
     _advance(c, ack, now, c.rtt.pto or c.rtt.rto)
 
 
@@ -258,7 +258,7 @@ def _set_window(c: Connection, board: Scoreboard, moved: int, delivered: int, be
     elif moved:
         c.duplicates = 0
         if c.cwnd_limited:
-            c.congestion.acknowledged(moved, c.mss)
+            c.congestion.acknowledged(moved, c.mss, c.snd_una, c)
 
 
 def _proportional(c: Connection, board: Scoreboard, delivered: int, *, safe: bool) -> None:
@@ -286,9 +286,7 @@ def remember(c: Connection, board: Scoreboard) -> None:
 
 def _undo(c: Connection, board: Scoreboard) -> None:
     """The reduction had no cause: take it back, and send nothing more again."""
-    control = c.congestion
-    control.cwnd = max(control.cwnd, board.prior_cwnd)
-    control.ssthresh = max(control.ssthresh, board.prior_ssthresh)
+    c.congestion.undo(board.prior_cwnd, board.prior_ssthresh)
     board.undo_from = -1
     board.after_timeout = False
     board.doubtful = NO

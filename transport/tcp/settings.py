@@ -41,6 +41,8 @@ class TcpSettings:
     max_send_buffer: int = 4 << 20
     window_scaling: bool = True
     timestamps: bool = True
+    #: The congestion controller, by its name in `controllers` (tcp_congestion_control).
+    congestion: str = "cubic"
     #: Selective acknowledgment (tcp_sack).
     sack: bool = True
     #: Connections in SYN-RECEIVED for one listener (tcp_max_syn_backlog).
@@ -85,6 +87,8 @@ class TcpOptions:
     #: Fixed buffer sizes in bytes; None: grown as needed.
     receive_buffer: int | None = None
     send_buffer: int | None = None
+    #: The congestion controller, by its name in `controllers`; empty: the host's.
+    congestion: str = ""
     hop_limit: int = 64
     traffic_class: int = 0
     #: Acknowledge the next segments at once rather than wait for an answer to ride on.

@@ -1,0 +1,174 @@
+"""CUBIC and HyStart++ by themselves, and flows that share a bottleneck, in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+from netower.stack import Network
+from netower.transport.tcp.congestion import UNLIMITED
+from netower.transport.tcp.cubic import Cubic
+from netower.transport.tcp.hystart import HyStart
+from netower.transport.tcp.rtt import RoundTrip
+
+MSS = 1000
+
+
+@dataclass
+class Clocked:
+    """A sender whose acknowledgments come a window at a time, each a round trip after the last."""
+
+    round_trip: float = 0.1
+    now: float = 0.0
+    snd_nxt: int = 0
+    rtt: RoundTrip = field(default_factory=lambda: RoundTrip(1.0))
+
+    def __post_init__(self) -> None:
+        self.rtt.srtt = self.round_trip
+
+    def age(self, number: int) -> float:
+        return self.round_trip
+
+    def window(self, control: Cubic) -> None:
+        """One round trip."""
+        self.now += self.round_trip
+        for _ in range(control.cwnd // MSS):
+            self.snd_nxt += MSS
+            control.acknowledged(MSS, MSS, self.snd_nxt - control.cwnd, self)
+
+
+def test_slow_start_doubles() -> None:
+    control, sender = Cubic(10 * MSS), Clocked()
+    assert control.ssthresh == UNLIMITED
+    sender.window(control)
+    assert control.cwnd == 20 * MSS
+
+
+def test_a_loss_takes_three_tenths() -> None:
+    control = Cubic(100 * MSS)
+    control.lost(100 * MSS, MSS)
+    assert control.ssthresh == 70 * MSS
+
+
+def test_the_window_is_back_after_k_and_flat_there() -> None:
+    """RFC 9438 §4.2: K is the time to the former maximum, where the cubic is flat; then it probes."""
+    control, sender = Cubic(1000 * MSS), Clocked()
+    control.lost(1000 * MSS, MSS)
+    control.cwnd = control.ssthresh
+    k = (300 / 0.4) ** (1 / 3)
+    steps = []
+    while sender.now < k * 1.6:
+        before = control.cwnd
+        sender.window(control)
+        steps.append((sender.now, control.cwnd - before))
+        if abs(sender.now - k) < 0.06:
+            assert control.cwnd == pytest.approx(1000 * MSS, rel=0.02)
+    assert control.cwnd > 1050 * MSS
+    slowest = min(steps[2:], key=lambda step: step[1])[0]
+    assert slowest == pytest.approx(k, rel=0.15)
+
+
+def test_where_reno_would_be_faster_it_is_followed() -> None:
+    control, sender = Cubic(20 * MSS), Clocked(round_trip=0.001)
+    control.lost(20 * MSS, MSS)
+    control.cwnd = control.ssthresh
+    for _ in range(60):
+        sender.window(control)
+    # 14 segments, 9/17 of a segment each round trip up to the former maximum, then one (RFC 9438 §4.3)
+    assert control.cwnd > 50 * MSS
+
+
+def test_a_second_loss_soon_leaves_room_to_others() -> None:
+    control = Cubic(100 * MSS)
+    control.lost(100 * MSS, MSS)
+    control.cwnd = 80 * MSS
+    control.lost(80 * MSS, MSS)
+    assert control._w_max == pytest.approx(80 * 0.85)  # RFC 9438 §4.7
+
+
+def test_what_was_no_loss_is_forgotten() -> None:
+    control, sender = Cubic(100 * MSS), Clocked()
+    control.lost(100 * MSS, MSS)
+    control.cwnd = control.ssthresh
+    for _ in range(20):
+        sender.window(control)
+    before = (control.cwnd, control.ssthresh, control._epoch, control._k)
+    control.lost(control.cwnd, MSS)
+    control.cwnd = control.ssthresh
+    control.undo(*before[:2])
+    assert (control.cwnd, control.ssthresh, control._epoch, control._k) == before
+
+
+def test_a_time_out_starts_over() -> None:
+    control = Cubic(100 * MSS)
+    control.timed_out(100 * MSS, MSS, again=False)
+    control.timed_out(MSS, MSS, again=True)
+    assert (control.cwnd, control.ssthresh) == (MSS, 70 * MSS)
+
+
+def rounds(hystart: HyStart, *round_trips: float) -> list[int]:
+    """What 1000 bytes let the window grow by in the end of each round, or -1 if slow start is to end."""
+    grown, ack = [], 0
+    for round_trip in round_trips:
+        steps = [hystart.growth(1000, ack + 100 * step, ack + 1000, round_trip) for step in range(1, 11)]
+        grown.append(-1 if -1 in steps else steps[-1])
+        ack += 1000
+    return grown
+
+
+def test_slow_start_goes_on_while_round_trips_stay() -> None:
+    assert rounds(HyStart(), *[0.1] * 20) == [1000] * 20
+
+
+def test_longer_round_trips_end_slow_start_in_five_rounds() -> None:
+    grown = rounds(HyStart(), 0.1, 0.1, 0.12, *[0.14] * 6)
+    assert grown[:2] == [1000, 1000]
+    assert grown[2:7] == [250] * 5
+    assert -1 in grown[7:]  # RFC 9406 §4.2
+
+
+def test_a_passing_delay_does_not() -> None:
+    assert rounds(HyStart(), 0.1, 0.13, 0.1, 0.1)[-1] == 1000
+
+
+# sharing
+
+
+async def _serve(received: dict[str, int]) -> None:
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        name = (await reader.readline()).decode().strip()
+        while data := await reader.read(1 << 20):
+            received[name] = received.get(name, 0) + len(data)
+
+    async with await asyncio.start_server(take, port=80) as server:
+        await server.serve_forever()
+
+
+async def _send(name: str, after: float) -> None:
+    await asyncio.sleep(after)
+    _, writer = await asyncio.open_connection("server", 80)
+    writer.write(f"{name}\n".encode())
+    while True:
+        writer.write(bytes(65536))
+        await writer.drain()
+
+
+def test_two_flows_share_a_bottleneck() -> None:
+    """Jain's index over 30 s is 0.9 at least, and the line is not idle."""
+    received: dict[str, int] = {}
+    with Network(1) as network:
+        for name in ("first", "second", "server"):
+            network.host(name)
+        network.router("router")
+        network.wire("first", "router", delay=0.005)
+        network.wire("second", "router", delay=0.005)
+        network.wire("router", "server", delay=0.005, rate=20e6, queue=50)
+        network.start("server", _serve(received))
+        network.start("first", _send("first", 0.0))
+        network.start("second", _send("second", 1.0))
+        network.run(until=31.0)
+    shares = list(received.values())
+    assert len(shares) == 2
+    assert sum(shares) ** 2 / (2 * sum(share**2 for share in shares)) >= 0.9
+    assert sum(shares) * 8 / 31 >= 0.85 * 20e6

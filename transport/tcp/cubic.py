@@ -1,0 +1,116 @@
+"""CUBIC (RFC 9438), with HyStart++ (RFC 9406): the window grows by the time since the last loss, not by round trips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from .congestion import UNLIMITED
+from .hystart import HyStart
+
+if TYPE_CHECKING:
+    from .congestion import Sender
+
+_C: Final = 0.4
+_BETA: Final = 0.7
+_ALPHA: Final = 3 * (1 - _BETA) / (1 + _BETA)
+
+
+class Cubic:
+    """``cwnd`` and ``ssthresh`` are in bytes, as everywhere; the cubic's own numbers are in segments, as the RFC's."""
+
+    __slots__ = (
+        "_epoch",
+        "_fraction",
+        "_hystart",
+        "_k",
+        "_origin",
+        "_prior",
+        "_undo",
+        "_w_est",
+        "_w_max",
+        "cwnd",
+        "ssthresh",
+    )
+
+    name = "cubic"
+
+    def __init__(self, initial: int) -> None:
+        self.cwnd = initial
+        self.ssthresh = UNLIMITED
+        self._hystart: HyStart | None = HyStart()
+        self._w_max = 0.0
+        #: When the current congestion avoidance began; None before its first acknowledgment.
+        self._epoch: float | None = None
+        self._k = self._origin = self._w_est = self._prior = 0.0
+        #: Bytes of growth that do not make a whole one yet.
+        self._fraction = 0.0
+        self._undo: tuple[float, float | None, float, float] = (0.0, None, 0.0, 0.0)
+
+    def acknowledged(self, size: int, mss: int, ack: int, sender: Sender) -> None:
+        if self.cwnd < self.ssthresh:
+            self._slow_start(size, ack, sender)
+        else:
+            self._avoid(size, mss, sender)
+
+    def _slow_start(self, size: int, ack: int, sender: Sender) -> None:
+        if self._hystart is not None:
+            size = self._hystart.growth(size, ack, sender.snd_nxt, sender.age(ack - 1))
+            if size < 0:
+                self.ssthresh = self.cwnd
+                self._hystart = None
+                return
+        self.cwnd = min(self.cwnd + size, self.ssthresh)
+
+    def _avoid(self, size: int, mss: int, sender: Sender) -> None:
+        now = sender.now
+        cwnd = self.cwnd / mss
+        if self._epoch is None:
+            self._begin(now, cwnd)
+        assert self._epoch is not None
+        time = now - self._epoch
+        target = self._cubic(time + sender.rtt.srtt)
+        self._w_est += (1.0 if self._w_est >= self._prior else _ALPHA) * size / self.cwnd  # RFC 9438 §4.3
+        if self._cubic(time) < self._w_est:
+            grown = max(self._w_est - cwnd, 0.0)
+        else:
+            grown = (min(max(target, cwnd), 1.5 * cwnd) - cwnd) * size / self.cwnd  # §4.4, §4.5
+        grown = grown * mss + self._fraction
+        whole = int(grown)
+        self._fraction = grown - whole
+        self.cwnd += whole
+
+    def _begin(self, now: float, cwnd: float) -> None:
+        self._epoch = now
+        self._w_est = cwnd
+        self._origin = max(self._w_max, cwnd)
+        self._prior = self._origin
+        self._k = ((self._origin - cwnd) / _C) ** (1 / 3)
+
+    def _cubic(self, time: float) -> float:
+        """W_cubic (RFC 9438 §4.2)."""
+        return float(_C * (time - self._k) ** 3 + self._origin)
+
+    def _reduce(self, flight: int, mss: int) -> None:
+        self._undo = (self._w_max, self._epoch, self._k, self._origin)
+        cwnd = self.cwnd / mss
+        self._w_max = cwnd * (1 + _BETA) / 2 if cwnd < self._w_max else cwnd  # RFC 9438 §4.7
+        self._epoch = None
+        self._hystart = None  # RFC 9406 §4.2: for the initial slow start
+        self.ssthresh = max(int(min(flight, self.cwnd) * _BETA), 2 * mss)  # RFC 9438 §4.6
+
+    def lost(self, flight: int, mss: int) -> None:
+        self._reduce(flight, mss)
+
+    def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
+        if not again:
+            self._reduce(flight, mss)
+        self._w_max = 0.0  # RFC 9438 §4.8: the next epoch begins at the window it finds
+        self.cwnd = mss
+
+    def undo(self, cwnd: int, ssthresh: int) -> None:
+        self.cwnd, self.ssthresh = max(self.cwnd, cwnd), max(self.ssthresh, ssthresh)
+        self._w_max, self._epoch, self._k, self._origin = self._undo  # RFC 9438 §4.9
+
+    def idle(self, initial: int) -> None:
+        self.cwnd = min(self.cwnd, initial)  # RFC 5681 §4.1
+        self._epoch = None  # RFC 9438 §5.8: time in which nothing was sent does not count
