@@ -305,3 +305,14 @@ def test_blocks_that_lie_are_left_alone() -> None:
     sack(peer, segments[0].end)
     peer.advance(3)
     assert any(seen.seq == segments[1].seq for seen in peer.seen())
+
+
+def test_trouble_puts_the_time_out_off_to_its_time() -> None:
+    """What was armed for a tail loss probe is no time-out, although the probe is not sent for a block that came."""
+    peer, connection, segments = sending(2)
+    connection.buffer.end = connection.snd_nxt
+    peer.advance(connection.rtt.pto - 0.001)
+    sack(peer, segments[0].seq, (segments[1].seq + 1, segments[1].seq + 2))
+    connection.reorder_at = peer.scheduler.now + 10
+    peer.advance(0.01)
+    assert connection.counts.time_outs == 0

@@ -212,6 +212,8 @@ def retransmit_first(c: Connection, board: Scoreboard) -> None:
     end = min(c.snd_una + c.mss, c.snd_max)
     if end == c.buffer.end and c.snd_max > end:
         end += 1  # the FIN
+    if board.sacked.size:
+        end = min(end, board.sacked.first()[0])
     c.snd_nxt = max(c.snd_nxt, end)
     retransmit(c, board, c.snd_una, end)
 

@@ -20,11 +20,11 @@ _ACK_DELAY: Final = 0.2
 def waits(c: Connection) -> bool:
     """The retransmission timer fired: whether it is not time yet for what a time-out does, since a probe is (or was)
     to go first."""
-    if c.board is not None or c.retries or c.snd_una == c.iss:
+    if c.retries or c.snd_una == c.iss:
         return False
     now, rto = c.tcp.scheduler.now, c.rtt.rto
     due = c.unacknowledged_since + rto
-    if c.tail_probed > c.snd_una:
+    if c.board is not None or c.tail_probed > c.snd_una:
         if now >= due:
             return False
     else:
