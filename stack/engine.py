@@ -13,6 +13,8 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+from .memory import keep_frames
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,6 +41,7 @@ class Engine:
         self._links: dict[Interface, int] = {}
         self._running = False
         host.advance(clock())
+        keep_frames()
 
     def register(self, descriptor: int, events: int, handler: Callable[[int], object]) -> None:
         self._epoll.register(descriptor, events)

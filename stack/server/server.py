@@ -16,7 +16,6 @@ from ..engine import Engine
 from .connection import ControlConnection
 from .gate import IN
 from .listener import RETRY
-from .memory import keep_frames
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -49,7 +48,6 @@ class StackServer:
         self._listener = _listen_at(path)
         self.engine.register(self._listener.fileno(), IN, self._welcome)
         _take_all_descriptors()
-        keep_frames()
 
     def run(self) -> None:
         """Serve until ``stop``, SIGINT or SIGTERM; then close everything and remove the socket file."""
