@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from ...transport.tcp.header import ACK, SYN
+from ...transport.tcp.state import State
 from .syntax import IpInfo, Ports, TcpOption, TcpPacket
 from .wire import ECN, TCP, Segment, flag_bits, flag_letters
 
@@ -123,7 +124,7 @@ class Flows:
         """The flow of a segment of the script's."""
         if packet.ports is not None:
             flow = self._flow(packet.ports.destination, packet.ports.source)
-        elif self.current is None or (_opens(flag_bits(packet.flags)) and not self._exists(self.current)):
+        elif self.current is None or (_opens(flag_bits(packet.flags)) and self._has_ended(self.current, packet)):
             flow = self._flow(self.local_port, self._next_port)
             self._next_port += 1
         else:
@@ -144,7 +145,7 @@ class Flows:
         elif flow is None:
             if not _opens(segment.flags):
                 return None
-        elif flow is not self.current:
+        elif flow is not self.current and not _opens(segment.flags):
             return None
         self.current = flow or self._flow(*ports)
         return self.current, segment
@@ -152,10 +153,12 @@ class Flows:
     def _flow(self, local_port: int, remote_port: int) -> Flow:
         return self._flows.setdefault((local_port, remote_port), Flow(local_port, remote_port))
 
-    def _exists(self, flow: Flow) -> bool:
-        """Whether the stack knows the connection."""
+    def _has_ended(self, flow: Flow, syn: TcpPacket) -> bool:
+        """Whether a SYN begins another connection: the stack does not know this one any more, or it is in TIME-WAIT and
+        the SYN does not say where its numbers come to lie."""
         ports = flow.remote_port.to_bytes(2) + flow.local_port.to_bytes(2)
-        return self._machine.remote + self._machine.local + ports in self._machine.host.tcp.connections
+        known = self._machine.host.tcp.connections.get(self._machine.remote + self._machine.local + ports)
+        return known is None or (known.state is State.TIME_WAIT and not syn.seq)
 
 
 def ip_info(datagram: Datagram, expected: IpInfo) -> IpInfo:

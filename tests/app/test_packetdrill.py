@@ -228,6 +228,38 @@ def test_what_is_not_supported_is_named(text: str, reason: str) -> None:
     assert reason in skipped(text)
 
 
+def test_one_connection_after_another() -> None:
+    once = """+0 < S 0:0(0) win 65535 <mss 1000>
+    +0 > S. 0:0(0) ack 1 <mss 1460>
+    +.1 < . 1:1(0) ack 1 win 65535
+    +0 accept(3, ..., ...) = {0}
+    +0 close({0}) = 0
+    +0 > F. 1:1(0) ack 1
+    +.1 < {1} 1:1(0) ack 2 win 65535
+    """
+    text = LISTEN + once.format(4, "F.") + "+0 > . 2:2(0) ack 2\n" + once.format(5, "R.") + once.format(6, "R.")
+    outcome = run(text)
+    assert outcome.verdict is Verdict.PASSED, outcome
+
+
+def test_two_connections_side_by_side() -> None:
+    dial = """+0 socket(..., SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = {0}
+    +0 bind({0}, {{sa_family=AF_INET, sin_port=htons({1}), sin_addr=inet_addr("0.0.0.0")}}, 16) = 0
+    +0 connect({0}, ..., ...) = -1 EINPROGRESS
+    """
+    outcome = run(
+        f"""{dial.format(3, 1001)}{dial.format(4, 1002)}
+        +0 > 1001 > 8080 S 0:0(0) <...>
+        +0 > 1002 > 8080 S 0:0(0) <...>
+        +.1 < 8080 > 1001 S. 0:0(0) ack 1 win 65535 <mss 1000>
+        +0 > 1001 > 8080 . 1:1(0) ack 1
+        +0 < 8080 > 1002 S. 7:7(0) ack 1 win 65535 <mss 1000>
+        +0 > 1002 > 8080 . 1:1(0) ack 8
+        """
+    )
+    assert outcome.verdict is Verdict.PASSED, outcome
+
+
 # commands
 
 
