@@ -26,16 +26,13 @@ _GRAIN: Final = 0.25
 class TimeWait:
     """Holds a connection's addresses and ports, and answers its peer, until ``expires`` on the scheduler's clock."""
 
-    __slots__ = ("expires", "key", "local", "rcv_nxt", "remote", "since", "snd_nxt", "tcp", "timestamp_offset",
-                 "timestamps", "ts_recent")  # fmt: skip
+    __slots__ = ("expires", "key", "rcv_nxt", "since", "snd_nxt", "tcp", "timestamp_offset", "timestamps", "ts_recent")
 
     state = State.TIME_WAIT
 
     def __init__(self, c: Connection, expires: float) -> None:
         self.tcp: Tcp = c.tcp
         self.key = c.key
-        self.local: tuple[Address, int] = c.local
-        self.remote: tuple[Address, int] = c.remote
         self.snd_nxt = c.snd_nxt
         self.rcv_nxt = c.rcv_nxt
         self.timestamps = c.timestamps
@@ -43,6 +40,18 @@ class TimeWait:
         self.ts_recent = c.ts_recent
         self.since = c.tcp.scheduler.now
         self.expires = expires
+
+    @property
+    def local(self) -> tuple[Address, int]:
+        """This end's address and port: the key has them, and there are many of us."""
+        size = len(self.key) // 2 - 2
+        return self.key[size : 2 * size], int.from_bytes(self.key[-2:])
+
+    @property
+    def remote(self) -> tuple[Address, int]:
+        """The peer's address and port."""
+        size = len(self.key) // 2 - 2
+        return self.key[:size], int.from_bytes(self.key[-4:-2])
 
     def receive(self, packet: Packet, start: int, seq: int, ack: int, flags: int, window: int) -> None:
         """SEGMENT ARRIVES in TIME-WAIT (RFC 9293 §3.10.7.4)."""
@@ -69,8 +78,9 @@ class TimeWait:
 
     def _acknowledge(self, packet: Packet) -> None:
         """The last ACK again: the peer may not have got it."""
+        local, remote = self.local, self.remote
         try:
-            path = self.tcp.internet.path(self.remote[0], self.local[0])
+            path = self.tcp.internet.path(remote[0], local[0])
         except OSError:
             return
         options = b""
@@ -78,9 +88,9 @@ class TimeWait:
             stamp = (int(self.tcp.scheduler.now * 1000) + self.timestamp_offset) & MASK
             options = wire_options.ALIGNED.pack(wire_options.TIMESTAMPS_ALIGNED, stamp, self.ts_recent)
         size = HEADER_SIZE + len(options)
-        pseudo = pseudo_header_sum(self.local[0], self.remote[0], TCP, size)
+        pseudo = pseudo_header_sum(local[0], remote[0], TCP, size)
         header = HEADER.pack(
-            self.local[1], self.remote[1], self.snd_nxt & MASK, self.rcv_nxt & MASK, size << 10 | ACK, 0, pseudo, 0
+            local[1], remote[1], self.snd_nxt & MASK, self.rcv_nxt & MASK, size << 10 | ACK, 0, pseudo, 0
         )
         answer = Packet([bytearray(header + options)], checksum=PARTIAL)
         answer.checksum_offset = CHECKSUM_OFFSET
