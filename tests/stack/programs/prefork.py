@@ -22,7 +22,8 @@ with socket.create_server(("127.0.0.1", 0), backlog=32) as listener:
     for client in clients:
         client.sendall(b"?")
     served = {int(client.recv(20)) for client in clients}
-    assert len(served) > 1 and served <= set(children), served
+    assert len(served) > 1, served
+    assert served <= set(children)
     for client in clients:
         client.close()
     for _ in children:
