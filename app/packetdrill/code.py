@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any, Final
 
 from ...stack.calls import numbers as n
@@ -22,7 +24,7 @@ class Snippets:
         self._names: dict[str, Any] = dict(STATES)
 
     def run(self, text: str, line: int, socket: StreamSocket | None) -> None:
-        """Run a snippet, with the fields of ``socket``'s TCP_INFO as variables ``tcpi_…``.
+        """Run a snippet, with the fields of ``socket``'s TCP_INFO as variables ``tcpi_…``; it prints to stderr.
 
         Raises Mismatch for an assertion that fails and any other error, Unsupported for a field of TCP_INFO that the
         stack does not fill in.
@@ -31,7 +33,8 @@ class Snippets:
             self._names |= info(socket.getsockopt(n.IPPROTO_TCP, n.TCP_INFO))
         source = "\n" * (line - 1) + _dedented(text)
         try:
-            exec(compile(source, "<script>", "exec"), self._names)
+            with redirect_stdout(sys.stderr):
+                exec(compile(source, "<script>", "exec"), self._names)
         except NameError as failure:
             if str(failure.name).startswith(_PREFIX):
                 raise Unsupported(f"TCP_INFO's {failure.name}") from failure

@@ -69,16 +69,18 @@ def _print_rich(outcomes: Sequence[tuple[str, Outcome]], verbose: bool) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for column in ("Script", "Outcome", "Where and why", "Expected", "Actual"):
+    for column in ("Outcome", "Script", "Where and why"):
         table.add_column(column, overflow="fold")
+    compared = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
+    for column in ("Script, line", "Expected", "Actual"):
+        compared.add_column(column, overflow="fold", ratio=1)
     for name, outcome in outcomes:
         remarks = [f"\nlet pass: {remark}" for remark in outcome.remarks if verbose]
-        table.add_row(
-            Text(name),
-            Text(outcome.verdict.value, style=_COLORS[outcome.verdict]),
-            Text(_where(outcome) + "".join(remarks)),
-            Text(outcome.expected),
-            Text(outcome.actual),
-        )
+        verdict = Text(outcome.verdict.value, style=_COLORS[outcome.verdict])
+        table.add_row(verdict, Text(name), Text(_where(outcome) + "".join(remarks)))
+        if outcome.expected or outcome.actual:
+            compared.add_row(Text(f"{name}, {outcome.line}"), Text(outcome.expected), Text(outcome.actual))
     console().print(table)
+    if compared.row_count:
+        console().print(compared)
     print(_summary(outcomes))

@@ -14,6 +14,7 @@ from netower.app.command import main
 from netower.app.packetdrill.engine import Outcome, Verdict, run
 from netower.app.packetdrill.errors import ScriptError, Unsupported
 from netower.app.packetdrill.parser import parse
+from netower.app.packetdrill.report import print_outcomes
 from netower.app.packetdrill.syntax import Call, Code, Command, Event, TcpOption, TcpPacket, When
 from netower.app.packetdrill.wire import Segment, flag_bits, flag_letters
 
@@ -316,3 +317,13 @@ def test_misuse(arguments: list[str]) -> None:
 def test_definitions(tmp_path: Path) -> None:
     (tmp_path / "a.pkt").write_text(LISTEN.replace("= 3", "= FD"))
     assert CliRunner().invoke(main, ["packetdrill", "-D", "FD=3", str(tmp_path)]).exit_code == 0
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_the_table(terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    wrong = run(LISTEN + "+0 listen(3, 1) = 5\n")
+    print_outcomes([("a.pkt", run(SERVER)), ("b.pkt", wrong)], as_json=False, verbose=True)
+    printed = capsys.readouterr().out
+    for word in ("passed", "failed", "line 4", "listen(3, 1) = 5", "listen(3, 1) = 0", "1 passed, 1 failed"):
+        assert word in printed
