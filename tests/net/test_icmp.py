@@ -86,6 +86,7 @@ def test_options_that_are_refused(station: Station, options: bytes, reason: str)
         (TO_US / ICMP(chksum=1), "icmp.bad_checksum"),
         (TO_US / ICMP(type=5), "icmp.redirect"),
         (TO_US / ICMP(type=77), "icmp.ignored"),
+        (TO_US / ICMP(type=4), "icmp.ignored"),  # source quench: RFC 9293 §3.9.2.2, MUST-55
         (IP(src="10.0.0.2", dst="10.0.0.1", proto=1) / b"\x08\0\xf7", "icmp.short"),
         (IP(src="10.0.0.2", dst="10.0.0.255") / ICMP(), "icmp.echo_broadcast"),
         (IP(src="10.0.0.2", dst="224.0.0.1") / ICMP(), "icmp.echo_broadcast"),

@@ -6,9 +6,8 @@ import errno
 from typing import Any
 
 import pytest
-from netower.net.failure import Failure
 from netower.transport.tcp import options as wire_options
-from netower.transport.tcp.header import ACK, FIN, RST, SYN, URG
+from netower.transport.tcp.header import ACK, FIN, PSH, RST, SYN, URG
 from netower.transport.tcp.settings import TcpOptions, TcpSettings
 from netower.transport.tcp.state import State
 
@@ -160,17 +159,23 @@ def test_a_window_that_shrinks_stops_new_data_alone() -> None:
     assert connection.snd_una == connection.iss + 1 + sent
 
 
-def test_a_quench_is_no_reason_for_anything() -> None:
-    """The net floor drops them; should one come through as an error, it is a soft one."""
+def test_the_last_segment_of_what_waits_has_psh_and_no_other() -> None:
     peer = Peer()
-    connection = peer.connect()
-    connection.write(b"x")
-    peer.scheduler.flush()
-    packet, _ = peer.internet.sent[-1]
-    before = connection.congestion.cwnd
-    peer.tcp.receive_failure(Failure(errno.EHOSTUNREACH, False, OURS, THEIRS, packet.tobytes()[:8], 0, OURS))
-    assert connection.state is State.ESTABLISHED
-    assert connection.congestion.cwnd == before
+    connection = peer.open()
+    for _ in range(10):
+        connection.write(bytes(500))
+    segments = peer.seen()
+    assert [bool(segment.flags & PSH) for segment in segments] == [False] * (len(segments) - 1) + [True]
+    assert sum(len(segment.payload) for segment in segments) == 5000
+
+
+def test_keep_alive_begins_after_two_hours() -> None:
+    peer = Peer()
+    peer.open(TcpOptions(keepalive=True))
+    peer.advance(7199)
+    peer.none()
+    peer.advance(2)
+    assert peer.one().payload == b""
 
 
 def test_the_end_is_told_from_a_reset() -> None:

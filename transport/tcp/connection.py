@@ -209,27 +209,30 @@ class Connection:
         self.retries = self.retransmissions = 0
         self.unacknowledged_since = inf
         self.sent_at = 0.0
-
-        self.received: deque[memoryview] = deque()
-        self.readable = 0
-        self.at_end = False
-        self.reassembly: Reassembly | None = None
-        self.fin_seq = -1
-        self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_grow_at = self.rcv_up = 0
-        self.rcv_mss = _DEFAULT_MSS[len(remote[0])]
-        self.must_acknowledge = False
-        self.quick_acks = settings.quick_acks if options.quick_ack else 0
-        self.ts_recent = 0
-        self.rcv_scaling = settings.window_scaling
-        self.rcv_shift = 0
-        self.challenged_at = self.data_at = -inf
-        window.configure(self)
+        self._start_receiving()
 
         self.timer: Timer | None = None
         self.timer_when = inf
         self.retransmit_at = self.persist_at = self.acknowledge_at = self.keepalive_at = self.give_up_at = inf
         self.persist_backoff = self.persist_probes = self.keepalive_probes = 0
         self.heard_at = tcp.scheduler.now
+
+    def _start_receiving(self) -> None:
+        settings = self.tcp.settings
+        self.received: deque[memoryview] = deque()
+        self.readable = 0
+        self.at_end = False
+        self.reassembly: Reassembly | None = None
+        self.fin_seq = -1
+        self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_grow_at = self.rcv_up = 0
+        self.rcv_mss = _DEFAULT_MSS[len(self.remote[0])]
+        self.must_acknowledge = False
+        self.quick_acks = settings.quick_acks if self.options.quick_ack else 0
+        self.ts_recent = 0
+        self.rcv_scaling = settings.window_scaling
+        self.rcv_shift = 0
+        self.challenged_at = self.data_at = -inf
+        window.configure(self)
 
     def _start_recovery(self) -> None:
         #: Both ends speak SACK.
