@@ -178,12 +178,6 @@ class Connection:
         #: An established connection without anything unusual: arriving segments may take the short way.
         self.predicted = False
 
-        #: The user may send although the handshake is not over (RFC 7413): a client whose SYN waits for data to take
-        #: along, a server after a SYN with a good cookie.
-        self.early = False
-        #: The Fast Open option of our SYN: a cookie, empty to ask for one, None: no option.
-        self.cookie: bytes | None = None
-
         self.rcv_limit = self.rcv_space = 0
         iss, self.timestamp_offset = tcp.initial_numbers.choose(self.key, tcp.scheduler.now)
         self.start_sending(iss)
@@ -201,14 +195,13 @@ class Connection:
         self.snd_limit = options.send_buffer or settings.send_buffer
         #: The user was told to wait until more was acknowledged, or sent (``options.notsent_low_water``).
         self.room_wanted = self.unsent_full = False
-        #: The handshake is complete but for data (``options.defer_accept``).
-        self.deferred = False
         self.rtt = RoundTrip(settings.initial_rto)
         self.rtt_seq = 0
         self.rtt_time = 0.0
         self.retries = self.retransmissions = 0
         self.unacknowledged_since = inf
         self.sent_at = 0.0
+        self._start_opening()
         self._start_receiving()
 
         self.timer: Timer | None = None
@@ -216,6 +209,15 @@ class Connection:
         self.retransmit_at = self.persist_at = self.acknowledge_at = self.keepalive_at = self.give_up_at = inf
         self.persist_backoff = self.persist_probes = self.keepalive_probes = 0
         self.heard_at = tcp.scheduler.now
+
+    def _start_opening(self) -> None:
+        #: The user may send although the handshake is not over (RFC 7413): a client whose SYN waits for data to take
+        #: along, a server after a SYN with a good cookie.
+        self.early = False
+        #: The Fast Open option of our SYN: a cookie, empty to ask for one, None: no option.
+        self.cookie: bytes | None = None
+        #: The handshake is complete but for data (``options.defer_accept``).
+        self.deferred = False
 
     def _start_receiving(self) -> None:
         settings = self.tcp.settings
