@@ -12,13 +12,15 @@ unless both owners set SO_REUSEADDR and none of them listens, or both set SO_REU
 from __future__ import annotations
 
 import errno
+from collections.abc import Hashable
+from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from .errors import error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Iterator
     from random import Random
 
     from ..net.address import Address
@@ -39,6 +41,11 @@ class _Terms(NamedTuple):
         return self.address == address or not any(address) or not any(self.address)
 
 
+#: Terms are few and claims many: equal ones are one object.
+_agreed = lru_cache(maxsize=1024)(_Terms)
+_NOBODY: Final[frozenset[Hashable]] = frozenset()
+
+
 class _Claim:
     __slots__ = ("listeners", "owners", "port", "terms")
 
@@ -46,7 +53,7 @@ class _Claim:
         self.port = port
         self.terms = terms
         self.owners = 0
-        self.listeners: set[Hashable] = set()
+        self.listeners = _NOBODY
 
     def conflicts(self, wanted: _Terms) -> bool:
         terms = self.terms
@@ -66,7 +73,8 @@ class PortRegistry:
         self._random = random
         self._secret = random.randbytes(16)
         self._counter = random.getrandbits(16)
-        self._ports: dict[int, dict[_Terms, _Claim]] = {}
+        #: The claims on each port: mostly one, so a tuple.
+        self._ports: dict[int, tuple[_Claim, ...]] = {}
         self._claims: dict[Hashable, _Claim] = {}
 
     def __len__(self) -> int:
@@ -88,10 +96,10 @@ class PortRegistry:
         """
         if owner in self._claims:
             raise error(errno.EINVAL)
-        terms = _Terms(address, reuse, reuseport, implicit=False)
+        terms = _agreed(address, reuse, reuseport, False)
         if port == 0:
             # Two claims that merely tolerate each other do not get the same port unasked.
-            strict = _Terms(address, reuse=False, reuseport=False, implicit=False)
+            strict = _agreed(address, False, False, False)
             port = next((port for port in self._candidates() if not self._conflict(port, strict)), 0)
         elif self._conflict(port, terms):
             port = 0
@@ -122,8 +130,8 @@ class PortRegistry:
         for _ in range(count):
             self._counter += 1
             port = first + (offset + self._counter) % count
-            if all(terms.implicit for terms in self._ports.get(port, ())) and not taken(port):
-                self._join(port, _Terms(address, reuse, reuseport=False, implicit=True), owner)
+            if all(claim.terms.implicit for claim in self._ports.get(port, ())) and not taken(port):
+                self._join(port, _agreed(address, reuse, False, True), owner)
                 return port
         raise error(errno.EADDRNOTAVAIL)
 
@@ -139,10 +147,10 @@ class PortRegistry:
         earlier listener are left and SO_REUSEADDR is not set.
         """
         terms = self._terms_of(address, port)
-        for claim in self._ports.get(port, {}).values():
+        for claim in self._ports.get(port, ()):
             if claim.conflicts(terms) and (claim.terms != terms or claim.owners > 1 or claim.listeners):
                 raise error(errno.EADDRINUSE)
-        self._join(port, terms, owner).listeners.add(owner)
+        self._join(port, terms, owner).listeners |= {owner}
 
     def amend(
         self,
@@ -154,10 +162,11 @@ class PortRegistry:
     ) -> None:
         """Change the terms of an owner's claim, unconditionally: its socket was connected, or set an option."""
         claim = self._claims[owner]
-        terms = claim.terms._replace(
-            address=claim.terms.address if address is None else address,
-            reuse=claim.terms.reuse if reuse is None else reuse,
-            reuseport=claim.terms.reuseport if reuseport is None else reuseport,
+        terms = _agreed(
+            claim.terms.address if address is None else address,
+            claim.terms.reuse if reuse is None else reuse,
+            claim.terms.reuseport if reuseport is None else reuseport,
+            claim.terms.implicit,
         )
         self.release(owner)
         self._join(claim.port, terms, owner)
@@ -174,11 +183,13 @@ class PortRegistry:
         if claim is None:
             return
         claim.owners -= 1
-        claim.listeners.discard(owner)
+        if owner in claim.listeners:
+            claim.listeners -= {owner}
         if claim.owners == 0:
-            claims = self._ports[claim.port]
-            del claims[claim.terms]
-            if not claims:
+            others = tuple(other for other in self._ports[claim.port] if other is not claim)
+            if others:
+                self._ports[claim.port] = others
+            else:
                 del self._ports[claim.port]
 
     def _candidates(self) -> Iterator[int]:
@@ -190,23 +201,24 @@ class PortRegistry:
             yield first + (start + step) % count
 
     def _conflict(self, port: int, terms: _Terms) -> bool:
-        claims = self._ports.get(port)
-        return claims is not None and any(claim.conflicts(terms) for claim in claims.values())
+        return any(claim.conflicts(terms) for claim in self._ports.get(port, ()))
 
     def _terms_of(self, address: Address, port: int) -> _Terms:
-        found = _Terms(address, reuse=False, reuseport=False, implicit=False)
-        for terms in self._ports.get(port, ()):
+        found = _agreed(address, False, False, False)
+        for claim in self._ports.get(port, ()):
+            terms = claim.terms
             if terms.address == address:
                 return terms
             if not any(terms.address):
-                found = terms._replace(address=address)
+                found = _agreed(address, *terms[1:])
         return found
 
     def _join(self, port: int, terms: _Terms, owner: Hashable) -> _Claim:
-        claims = self._ports.setdefault(port, {})
-        claim = claims.get(terms)
+        claims = self._ports.get(port, ())
+        claim = next((claim for claim in claims if claim.terms == terms), None)
         if claim is None:
-            claim = claims[terms] = _Claim(port, terms)
+            claim = _Claim(port, terms)
+            self._ports[port] = (*claims, claim)
         claim.owners += 1
         self._claims[owner] = claim
         return claim
