@@ -65,6 +65,8 @@ class Operation(IntEnum):
     ROUTE = 9
     #: A tool's question, in JSON; the answer comes as a file in memory.
     QUERY = 10
+    #: Send the argument as urgent data, after everything that the descriptor carries; the result is how many bytes.
+    URGENT = 11
 
 
 class ConnectMode(IntEnum):

@@ -148,6 +148,8 @@ class ControlConnection:
                 level, option, _ = OPTION_ARGUMENT.unpack_from(argument)
                 socket.setsockopt(level, option, argument[OPTION_ARGUMENT.size :])
                 gate.option_changed(level, option)
+            case Operation.URGENT if isinstance(gate, StreamGate):
+                return gate.send_urgent(argument).to_bytes(4, sys.byteorder)
             case Operation.ROUTE:
                 socket.check_route(_address(argument))
             case _:

@@ -113,4 +113,7 @@ def make_pair(kind: int) -> tuple[kernel.socket, kernel.socket, int]:
             raise
         raise OSError(errno.ENFILE, os.strerror(errno.ENFILE)) from None
     ours.setblocking(False)
+    if kind == kernel.SOCK_STREAM:
+        # A program in another language may send with MSG_OOB: nothing is to be taken out of the stream.
+        ours.setsockopt(kernel.SOL_SOCKET, kernel.SO_OOBINLINE, 1)
     return ours, theirs, os.fstat(theirs.fileno()).st_ino

@@ -20,6 +20,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ..calls import StreamSocket
+from ..calls.numbers import MSG_OOB
 from ..control import CONNECTED, ConnectMode
 from .gate import HALF_CLOSED, HUNG_UP, IN, OUT, Gate, make_pair, waiting_bytes
 
@@ -149,15 +150,23 @@ class StreamGate(Gate[StreamSocket]):
                 return  # on_socket comes back when there is room
             size = min(size, room, READ_SIZE)
             data = memoryview(bytearray(size + 1))
-            end.recv_into(data, size)
+            size = end.recv_into(data, size)  # less at an urgent mark
             end.recv_into(data[size:], 1, kernel.MSG_PEEK)
-            socket.write(data[1:])
+            socket.write(data[1 : size + 1])
         if self._program_gone:
             self._part()
         elif self._program_eof:
             if not socket.write_ended:
                 socket.shutdown(kernel.SHUT_WR)
             self._part_when_done()
+
+    def send_urgent(self, data: bytes) -> int:
+        """A program's MSG_OOB: after all that it wrote before; how many bytes were taken. Raises what send does."""
+        if self._mode is None:
+            self._from_program()
+        if self._mode is not None or waiting_bytes(self.end) > 1:
+            raise BlockingIOError(errno.EAGAIN, "earlier data wait")
+        return self.socket.send(data, MSG_OOB)
 
     def _part_when_done(self) -> None:
         """Both directions have ended: the descriptor has nothing more to say. (It would say that it is hung up, too, so
