@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from ..transport.tcp.controllers import CONTROLLERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -158,6 +160,15 @@ def _ports() -> _Setting:
     return _Setting(show, write)
 
 
+def _congestion() -> _Setting:
+    def parse(text: str) -> str:
+        if text not in CONTROLLERS:
+            raise ValueError(f"this stack has {' and '.join(CONTROLLERS)}")
+        return text
+
+    return _attribute("settings.tcp.congestion", parse)
+
+
 def _orphan_retries() -> _Setting:
     """0 stands for 8, as on Linux."""
     return _attribute("settings.tcp.orphan_retries", lambda text: int(text) or 8)
@@ -225,9 +236,9 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_rfc1337", _constant("0")),
             ("tcp_stdurg", _constant("0")),
             ("tcp_abort_on_overflow", _constant("0")),
-            ("tcp_congestion_control", _constant("reno")),
-            ("tcp_available_congestion_control", _constant("reno")),
-            ("tcp_allowed_congestion_control", _constant("reno")),
+            ("tcp_congestion_control", _congestion()),
+            ("tcp_available_congestion_control", _constant(" ".join(CONTROLLERS))),
+            ("tcp_allowed_congestion_control", _constant(" ".join(CONTROLLERS))),
             ("tcp_ecn", _constant("0")),
             ("tcp_dsack", _constant("1")),
             ("tcp_recovery", _constant("1")),

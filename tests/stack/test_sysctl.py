@@ -31,6 +31,7 @@ def test_linux_defaults() -> None:
         "tcp_retries2": "15",
         "tcp_fin_timeout": "60",
         "tcp_sack": "1",
+        "tcp_congestion_control": "cubic",
         "tcp_timestamps": "1",
         "tcp_window_scaling": "1",
         "tcp_invalid_ratelimit": "500",
@@ -51,6 +52,7 @@ def test_linux_defaults() -> None:
         ("ip_local_port_range", "5000 4000"),
         ("tcp_fastopen_key", "1-2-3"),
         ("tcp_syncookies", "3"),
+        ("tcp_congestion_control", "vegas"),
     ],
 )
 def test_values_that_cannot_be(name: str, value: str) -> None:

@@ -11,6 +11,9 @@ from netower.transport.tcp.congestion import UNLIMITED
 from netower.transport.tcp.cubic import Cubic
 from netower.transport.tcp.hystart import HyStart
 from netower.transport.tcp.rtt import RoundTrip
+from netower.transport.tcp.settings import TcpOptions, TcpSettings
+
+from .peer import Peer
 
 MSS = 1000
 
@@ -130,6 +133,22 @@ def test_longer_round_trips_end_slow_start_in_five_rounds() -> None:
 
 def test_a_passing_delay_does_not() -> None:
     assert rounds(HyStart(), 0.1, 0.13, 0.1, 0.1)[-1] == 1000
+
+
+# choosing
+
+
+def test_each_connection_has_the_controller_it_asks_for() -> None:
+    peer = Peer(settings=TcpSettings(congestion="reno"))
+    assert peer.connect().congestion.name == "reno"
+    assert Peer().connect().congestion.name == "cubic"
+    connection = Peer().connect(TcpOptions(congestion="reno"))
+    connection.congestion.cwnd = 12_345
+    assert connection.congestion.name == "reno"
+    connection.options.congestion = "cubic"
+    connection.options_changed()
+    assert connection.congestion.name == "cubic"
+    assert connection.congestion.cwnd == 12_345
 
 
 # sharing
