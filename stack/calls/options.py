@@ -7,6 +7,7 @@ most are an int. What Linux has and this table has not is ENOPROTOOPT.
 from __future__ import annotations
 
 import errno
+import sys
 from dataclasses import dataclass
 from operator import attrgetter
 from struct import Struct
@@ -298,7 +299,11 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_QUICKACK): Option(lambda socket: int(socket.options.quick_ack), _set_quick_ack),
     (n.IPPROTO_TCP, n.TCP_FASTOPEN): _number("options.fast_open", 0, _INT_MAX),
     (n.IPPROTO_TCP, n.TCP_FASTOPEN_CONNECT): _flag("options.fast_open_connect"),
-    (n.IPPROTO_TCP, n.TCP_NOTSENT_LOWAT): _number("options.notsent_low_water", 0, _INT_MAX),
+    # Unsigned in Linux: a negative number is a very large one, and means that nothing counts.
+    (n.IPPROTO_TCP, n.TCP_NOTSENT_LOWAT): Option(
+        lambda socket: socket.options.notsent_low_water.to_bytes(_INT.size, sys.byteorder),
+        _writer("options.notsent_low_water", lambda value: value & 0xFFFFFFFF),
+    ),
     (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("options.hop_limit"), _set_hop_limit("options.hop_limit"), -1, 255),
     # The two ECN bits are TCP's own.
     (n.IPPROTO_IP, n.IP_TOS): Option(
