@@ -13,7 +13,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .memory import keep_frames
+from .memory import give_back, keep_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 #: The engine never sleeps longer than this, in seconds (epoll's time-out is a C int of milliseconds).
 LONGEST_SLEEP = 3600.0
+#: An engine that has had nothing to do for so long gives memory back to the system, in seconds.
+IDLE = 1.0
 
 
 class Engine:
@@ -40,6 +42,7 @@ class Engine:
         self._handlers: dict[int, Callable[[int], object]] = {}
         self._links: dict[Interface, int] = {}
         self._running = False
+        self._used_memory = False
         host.advance(clock())
         keep_frames()
 
@@ -59,7 +62,13 @@ class Engine:
     def turn(self, longest: float = LONGEST_SLEEP) -> None:
         """One batch; waits at most ``longest`` seconds for something to do."""
         self._watch_links()
-        ready = self._epoll.poll(self._patience(longest), 256)
+        patience = self._patience(min(longest, IDLE) if self._used_memory else longest)
+        ready = self._epoll.poll(patience, 256)
+        if ready:
+            self._used_memory = True
+        elif patience == IDLE and self._used_memory:
+            self._used_memory = False
+            give_back()
         host = self.host
         self._whatever_fails(partial(host.advance, self._clock()))
         handlers = self._handlers
@@ -87,10 +96,7 @@ class Engine:
         """Turn until ``stop`` is called."""
         self._running = True
         while self._running:
-            try:
-                self.turn()
-            except Exception:  # whatever one packet or timer has upset, the others are served
-                log.exception("a batch was not finished")
+            self.turn()
 
     def stop(self) -> None:
         """Leave ``run`` after the current turn (call it from a handler)."""
