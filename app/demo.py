@@ -66,6 +66,7 @@ def command(pcap: Path | None) -> int:
     """  # fmt: skip
     started = time.monotonic()
     pcap = (pcap or _usual_pcap()).absolute()
+    pcap.open("ab").close()  # raises OSError now rather than in a program of the demo
     with tempfile.TemporaryDirectory(prefix="netower-demo-") as directory:
         stage = _choose_stage(Path(directory))
         print(f"Programs on this stack ({STACK}) and on {stage.peer_name} ({PEER}), joined by {stage.name}.")

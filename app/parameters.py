@@ -8,6 +8,8 @@ from typing import Final
 
 import click
 
+from ..net.address import parse_interface
+
 #: Of an interface, in bytes: IFNAMSIZ, with its final zero, is 16.
 LONGEST_NAME: Final = 15
 
@@ -20,8 +22,10 @@ def interface_address(text: str) -> str:
         raise click.BadParameter(f"{text!r} is not an address with a prefix length, such as 10.77.0.2/24") from None
     if "/" not in text:
         raise click.BadParameter(f"{text!r} lacks its prefix length, such as {text}/{interface.max_prefixlen - 8}")
-    if interface.is_multicast or interface.is_unspecified:
-        raise click.BadParameter(f"{text!r} cannot be the address of a host")
+    try:
+        parse_interface(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
     return text
 
 

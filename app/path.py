@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from .output import print_json, print_table
-from .parameters import interface_address, json_option
+from .parameters import interface_address, interface_name, json_option
 from .up import LARGEST_MTU, SMALLEST_MTU
 
 if TYPE_CHECKING:
@@ -45,8 +45,10 @@ def _conditions(function: Callable[..., int]) -> Callable[..., int]:
 
 
 @click.command()
-@click.option("--left", metavar="NAME", default="tapL", show_default=True, help="The interface at the left end.")
-@click.option("--right", metavar="NAME", default="tapR", show_default=True, help="The interface at the right end.")
+@click.option("--left", metavar="NAME", type=interface_name, default="tapL", show_default=True,
+              help="The interface at the left end.")  # fmt: skip
+@click.option("--right", metavar="NAME", type=interface_name, default="tapR", show_default=True,
+              help="The interface at the right end.")  # fmt: skip
 @click.option("--left-address", metavar="CIDR", type=interface_address, help="An address for the left interface.")
 @click.option("--right-address", metavar="CIDR", type=interface_address, help="An address for the right interface.")
 @_conditions
@@ -88,6 +90,8 @@ def command(
       ip netns exec here ping -c 100 -i 0.05 10.9.0.2
       kill %1; ip netns delete here; ip netns delete there
     """  # fmt: skip
+    if left == right:
+        raise click.UsageError(f"--left and --right are both {left}: the ends are two interfaces")
     from ..stack.network import Network
     from ..stack.simulation.conditions import check, pairs
 

@@ -73,10 +73,11 @@ def command(
         serve = (
             echo.serve_connection if service == "echo" else partial(files.serve_connection, root=directory.resolve())
         )
+        daemon = _daemon([listener, endpoint], pidfile, log) if detach else None
         address = "{}:{}".format(*listener.getsockname())
         print(f"{service}: {mode} server on {address}{', in the background' if detach else ''}", flush=True)
-        if detach:
-            cleanup.enter_context(_detached([listener, endpoint], pidfile, log))
+        if daemon:
+            cleanup.enter_context(daemon)
         try:
             _serve(listener, serve, endpoint, mode)
         except KeyboardInterrupt:
@@ -110,8 +111,11 @@ def _serve(listener: socket.socket, serve: Service, endpoint: socket.socket | No
     serve_forever(listener, dispatch, endpoint, echo.serve_datagram)
 
 
-def _detached(keep: list[socket.socket | None], pidfile: Path | None, log: Path | None) -> Any:
-    """A daemon's surroundings: no terminal, no folder, no open files but the sockets; ended by SIGTERM."""
+def _daemon(keep: list[socket.socket | None], pidfile: Path | None, log: Path | None) -> Any:
+    """A daemon's surroundings, to be entered: no terminal, no folder, no open files but the sockets; ended by SIGTERM.
+
+    Raises what stands against them now, while somebody reads it.
+    """
     from daemon import DaemonContext
 
     output = open(log, "a") if log else None  # noqa: SIM115 - the daemon's, as long as it lives
@@ -129,7 +133,10 @@ def _pid_lock(path: Path) -> Any:
     """The lock on a PID file. A file that a dead process has left is removed; a living one's is an error."""
     from daemon.pidfile import TimeoutPIDLockFile
 
-    lock = TimeoutPIDLockFile(str(path.resolve()), 0)
+    path = path.resolve()
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise click.ClickException(f"{path}: no file can be made in {path.parent}")
+    lock = TimeoutPIDLockFile(str(path), 0)
     if pid := lock.read_pid():
         try:
             os.kill(pid, 0)

@@ -112,7 +112,10 @@ def _make_link(
 ) -> Link:
     from ..link.tap import Tap
 
-    link: Link = Tap(tap, mtu=mtu, host_address=host_address, offload=offload)
+    try:
+        link: Link = Tap(tap, mtu=mtu, host_address=host_address, offload=offload)
+    except ValueError as error:
+        raise click.BadParameter(f"{host_address}: {error}", param_hint="--host-address") from None
     cleanup.callback(link.close)
     if pcap:
         from ..link.capture import Capture
@@ -127,7 +130,10 @@ def _serve(link: Link, addresses: tuple[str, ...], gateways: tuple[str, ...], fo
     from ..stack.server import StackServer
 
     host = Host("netower")
-    interface = host.attach(link, *addresses, name=getattr(link, "name", None))
+    try:
+        interface = host.attach(link, *addresses, name=getattr(link, "name", None))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--address") from None
     for metric, gateway in enumerate(gateways):
         _add_gateway(host, gateway, metric)
     host.internet.forwarding = forward

@@ -29,6 +29,17 @@ def text(address: Address) -> str:
     return str(ipaddress.ip_address(address))
 
 
+def parse_interface(text: str) -> tuple[Address, Prefix]:
+    """The address of a host, and the subnet it is on, from ``10.0.0.2/24``. Raises ValueError naming the text, also for
+    an address that no host can have on that subnet."""
+    parsed = ipaddress.ip_interface(text)
+    network = parsed.network
+    whole = network.num_addresses > 2 and parsed.ip in (network.network_address, network.broadcast_address)
+    if whole or parsed.ip.is_multicast or parsed.ip.is_unspecified or parsed.ip.is_reserved:
+        raise ValueError(f"{text} is not the address of a host")
+    return parsed.ip.packed, Prefix(network.network_address.packed, network.prefixlen)
+
+
 class Prefix(NamedTuple):
     """A subnet: all addresses that share the first ``length`` bits with ``address`` (whose other bits are zero)."""
 

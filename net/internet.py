@@ -8,7 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from ..link.loopback import Loopback
-from .address import Address, Prefix, text
+from .address import Address, Prefix, parse_interface, text
 from .icmp import Icmp
 from .interface import Interface
 from .ipv4 import Ipv4
@@ -135,17 +135,12 @@ class Internet:
         return self._hidden
 
     def _read_address(self, written: str) -> tuple[Address, Prefix]:
-        parsed = ipaddress.ip_interface(written)
-        address = parsed.ip.packed
+        address, prefix = parse_interface(written)
         if len(address) not in self.families:
-            raise ValueError(f"{written}: this host has no IPv{parsed.version}")
-        network = parsed.network
-        whole = network.num_addresses > 2 and parsed.ip in (network.network_address, network.broadcast_address)
-        if whole or parsed.ip.is_multicast or parsed.ip.is_unspecified or parsed.ip.is_reserved:
-            raise ValueError(f"{written} is not the address of a host")
+            raise ValueError(f"{written}: this host does not speak that version of IP")
         if any(own.address == address for interface in self.interfaces for own in interface.addresses):
             raise OSError(errno.EADDRINUSE, f"{text(address)} is an address of this host already")
-        return address, Prefix(network.network_address.packed, network.prefixlen)
+        return address, prefix
 
     def _free_name(self, kind: str) -> str:
         taken = {interface.name for interface in self.interfaces}

@@ -64,6 +64,8 @@ def command(
       netower bench --simulation           idle hours, busy networks, memory
       netower bench --connections          an active connection beside 10,000 idle ones
     """  # fmt: skip
+    if simulation and connections:
+        raise click.UsageError("--simulation and --connections measure different things: one at a time")
     if simulation:
         return _simulation(repeat, as_json)
     measures = [measure for measure in MEASURES if not only or measure.name in only]

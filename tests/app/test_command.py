@@ -33,6 +33,10 @@ def test_the_overview_names_every_command() -> None:
         (["up", "--address", "10.77.0.300/24"], "10.77.0.300/24"),
         (["up", "--address", "10.77.0.2"], "prefix length"),
         (["up", "--address", "224.0.0.1/24"], "224.0.0.1/24"),
+        (["up", "--address", "10.77.0.0/24"], "10.77.0.0/24"),
+        (["path", "--left", "tap0", "--right", "tap0"], "tap0"),
+        (["path", "--left", "sl/ash"], "sl/ash"),
+        (["bench", "--simulation", "--connections"], "--connections"),
         (["up", "--gateway", "router"], "router"),
         (["up", "--mtu", "12"], "12"),
         (["serve", "gopher"], "gopher"),
@@ -60,3 +64,19 @@ def test_without_a_stack_the_path_and_what_starts_one_are_named(arguments: list[
     assert result.stderr.count("\n") == 1
     assert "/tmp/no-such-stack.sock" in result.stderr
     assert "netower up" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["demo", "--pcap", "/nowhere/demo.pcap"],
+        ["serve", "echo", "--kernel", "--host", "127.0.0.1", "--port", "0", "--detach", "--pidfile", "/nowhere/pid"],
+        ["serve", "echo", "--kernel", "--host", "127.0.0.1", "--port", "0", "--detach", "--log", "/nowhere/log"],
+    ],
+)
+def test_a_file_that_cannot_be_made_is_named_before_anything_begins(arguments: list[str]) -> None:
+    result = netower(*arguments)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.count("\n") == 1
+    assert arguments[-1] in result.stderr
