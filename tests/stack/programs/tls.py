@@ -42,10 +42,14 @@ with socket.create_server(("127.0.0.1", 0)) as listener:
 
 
 async def main() -> None:
+    served = asyncio.Event()
+
     async def shout(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write((await reader.readline()).upper())
         await writer.drain()
         writer.close()
+        await writer.wait_closed()
+        served.set()
 
     server = await asyncio.start_server(shout, "127.0.0.1", 0, ssl=serving)
     port = server.sockets[0].getsockname()[1]
@@ -54,6 +58,7 @@ async def main() -> None:
     assert await reader.readline() == b"QUIET\n"
     writer.close()
     await writer.wait_closed()
+    await served.wait()
     server.close()
 
 
