@@ -97,7 +97,7 @@ def datagrams(road: Road) -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def ask(left: socket.socket, right: socket.socket, number: int) -> list[int]:
-    """Send numbers from this one on until the last one arrives, and so all before it that was not lost: what was that?"""
+    """Send numbers from this one on until the last one arrives, and so all before it not lost: what was it?"""
     found: list[int] = []
     right.settimeout(0.3)
     for each in range(number, number + 50):
