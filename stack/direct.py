@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 import socket as kernel
 import sys
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakValueDictionary
 
+from ..transport.errors import error
 from .calls import DatagramSocket, StreamSocket
 from .calls import numbers as n
 from .names import socket_address
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 #: Larger than the descriptors that any kernel gives: using one as a descriptor fails with EBADF.
 _FIRST_NUMBER: Final = 1 << 30
-_ENDED: Final = n.POLLERR | n.POLLHUP
-_READABLE: Final = n.POLLIN | _ENDED
-_WRITABLE: Final = n.POLLOUT | _ENDED
 
 _numbers = count(_FIRST_NUMBER)
 _by_number: WeakValueDictionary[int, HostSocket] = WeakValueDictionary()
@@ -57,10 +54,6 @@ class Carrier(Protocol):
 def find(number: int) -> HostSocket | None:
     """The open socket whose ``fileno`` is ``number``."""
     return _by_number.get(number)
-
-
-def error(number: int) -> OSError:
-    return OSError(number, os.strerror(number))
 
 
 class HostSocket(kernel.socket):
@@ -179,7 +172,7 @@ class HostSocket(kernel.socket):
         self.calls.listen(backlog)
 
     def accept(self) -> tuple[HostSocket, Any]:
-        child = self._wait_for(self.calls.accept, _READABLE)
+        child = self._wait_for(self.calls.accept, n.READABLE)
         accepted = HostSocket(self._carrier, calls=child)
         return accepted, socket_address(*_remote(child))
 
@@ -193,7 +186,7 @@ class HostSocket(kernel.socket):
                 self._carrier.poke()
                 raise
             self._carrier.poke()
-            if not self._carrier.wait(self.calls, _WRITABLE, self._timeout):
+            if not self._carrier.wait(self.calls, n.WRITABLE, self._timeout):
                 raise TimeoutError("timed out") from None
             self.calls.connect(target)
         self._carrier.poke()
@@ -256,7 +249,7 @@ class HostSocket(kernel.socket):
             try:
                 data = calls.receive(size, flags)
             except BlockingIOError:
-                self._block(_READABLE, flags)
+                self._block(n.READABLE, flags)
             else:
                 self._carrier.poke()  # the window may have opened
                 return data
@@ -267,7 +260,7 @@ class HostSocket(kernel.socket):
             try:
                 calls.receive(1)  # what it says without data: the end, an error, or to wait
             except BlockingIOError:
-                self._block(_READABLE, 0)
+                self._block(n.READABLE, 0)
             else:
                 return 0
         filled = move(calls, view)
@@ -291,7 +284,7 @@ class HostSocket(kernel.socket):
             datagram = calls.peek() if flags & n.MSG_PEEK else calls.receive()
             if datagram is not None:
                 return datagram
-            self._block(_READABLE, flags)
+            self._block(n.READABLE, flags)
 
     # sending
 
@@ -339,7 +332,7 @@ class HostSocket(kernel.socket):
             try:
                 sent = calls.send(data, flags)
             except BlockingIOError:
-                self._block(_WRITABLE, flags)
+                self._block(n.WRITABLE, flags)
             else:
                 self._carrier.poke()
                 return sent

@@ -22,7 +22,7 @@ import errno
 import socket as kernel
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from .calls import numbers as n
 from .direct import HostSocket
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
     from ..net.interface import Interface
     from ..net.routing import RoutingTable
     from .calls import Socket
-
-_READABLE: Final = n.POLLIN | n.POLLHUP | n.POLLERR
-_WRITABLE: Final = n.POLLOUT | n.POLLHUP | n.POLLERR
 
 
 class InlineHost:
@@ -143,8 +140,8 @@ class InlineHost:
 
         def ready() -> tuple[list[HostSocket], list[HostSocket]]:
             return (
-                [sock for sock in readers if sock.calls.readiness() & _READABLE],
-                [sock for sock in writers if sock.calls.readiness() & _WRITABLE],
+                [sock for sock in readers if sock.calls.readiness() & n.READABLE],
+                [sock for sock in writers if sock.calls.readiness() & n.WRITABLE],
             )
 
         self._turn_until(lambda: any(ready()), timeout)

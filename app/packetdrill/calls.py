@@ -7,15 +7,16 @@ import fcntl
 import os
 import socket as kernel
 import termios
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ...stack.calls import StreamSocket
 from ...stack.calls import numbers as n
+from ...transport.errors import error
 from ...transport.tcp.state import OPENING, State
 from . import polling, transfer
 from .constants import CONSTANTS
 from .errors import Unsupported
-from .process import Descriptor, Process, error, is_datagram, is_finishing
+from .process import Descriptor, Process, is_datagram, is_finishing
 from .syntax import Anything, Name
 from .values import address, check_address, check_number, check_option_value, number, option_value, show
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from .process import Result, Waiting
     from .syntax import Call, Expression
 
-Arguments = tuple[Any, ...]
 _MAX_OPTION: Final = 1024
 
 

@@ -6,9 +6,10 @@ import errno
 import select
 from typing import TYPE_CHECKING, Final
 
+from ...transport.errors import error
 from .constants import CONSTANTS
 from .errors import Unsupported
-from .process import Descriptor, Epoll, Interest, error
+from .process import Descriptor, Epoll, Interest
 from .syntax import Array, Number, Struct
 from .values import check, check_number, number, show
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import errno
-import os
 import sys
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Final
 
 from ...stack.calls import DatagramSocket, Socket, StreamSocket
 from ...stack.calls import numbers as n
+from ...transport.errors import error
 from ...transport.tcp.state import OPENING, State
 from .errors import Unsupported
 from .values import number
@@ -23,10 +23,6 @@ if TYPE_CHECKING:
 #: A call that may wait: it yields until when at most (seconds of the script, None: for ever) and is resumed whenever
 #: something has happened; its result is an int, or what a new descriptor is to stand for.
 Waiting = Generator[float | None, None, "Result"]
-
-
-def error(number: int) -> OSError:
-    return OSError(number, os.strerror(number))
 
 
 class Descriptor:

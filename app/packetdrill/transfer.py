@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...stack.calls import DatagramSocket
 from ...stack.calls import numbers as n
+from ...transport.errors import error
 from ...transport.tcp.state import OPENING
 from .constants import CONSTANTS
 from .errors import Unsupported
-from .process import error
 from .syntax import Anything, Array, Name, Number, Struct
 from .values import address, check_address, check_number, check_text, data, number, show
 

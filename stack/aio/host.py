@@ -10,8 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from ...transport.errors import error
 from ..calls import DatagramSocket, StreamSocket
-from ..direct import HostSocket, error
+from ..direct import HostSocket
 from ..names import AddressInfo, Lookup, Names
 from .datagrams import DatagramTransport
 from .secured import Secured

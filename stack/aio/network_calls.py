@@ -9,8 +9,8 @@ import asyncio
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from ..calls import numbers as n
 from ..direct import HostSocket, find
-from .watches import READ, WRITE
 
 if TYPE_CHECKING:
     from .host import AsyncHost
@@ -90,17 +90,17 @@ class NetworkCalls:
 
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:
         """For sockets of simulated hosts."""
-        self._watches.add(_socket_of(fd), READ, callback, args)
+        self._watches.add(_socket_of(fd), n.READABLE, callback, args)
 
     def remove_reader(self, fd: Any) -> bool:
-        return self._watches.remove(_socket_of(fd), READ)
+        return self._watches.remove(_socket_of(fd), n.READABLE)
 
     def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:
         """For sockets of simulated hosts."""
-        self._watches.add(_socket_of(fd), WRITE, callback, args)
+        self._watches.add(_socket_of(fd), n.WRITABLE, callback, args)
 
     def remove_writer(self, fd: Any) -> bool:
-        return self._watches.remove(_socket_of(fd), WRITE)
+        return self._watches.remove(_socket_of(fd), n.WRITABLE)
 
     # what there cannot be
 

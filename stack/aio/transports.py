@@ -12,7 +12,8 @@ import contextvars
 from asyncio import constants
 from typing import TYPE_CHECKING, Any, Final
 
-from ..direct import HostSocket, error, move
+from ...transport.errors import error
+from ..direct import HostSocket, move
 from ..names import socket_address
 
 if TYPE_CHECKING:

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
-
-from ..calls import numbers as n
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from ..direct import HostSocket
-
-READ: Final = n.POLLIN | n.POLLHUP | n.POLLERR
-WRITE: Final = n.POLLOUT | n.POLLHUP | n.POLLERR
 
 
 class Watches:

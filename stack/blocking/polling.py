@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from ...transport.errors import error
 from ..calls import numbers as n
-from ..direct import error, find
+from ..direct import find
 from .clock import GLANCE
 from .fiber import Fiber, fallback, here
 from .readiness import readiness_of, wait_ready

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ..names import Names
     from .program import Program
 
-_READABLE: Final = n.POLLIN | n.POLLERR | n.POLLHUP
 _INTERNET: Final = (-1, kernel.AF_INET, kernel.AF_INET6)
 
 
@@ -70,7 +69,7 @@ class ProgramSocket(HostSocket):
 
     def accept(self) -> tuple[ProgramSocket, Any]:
         """Also EAGAIN and TimeoutError, as the standard method."""
-        child = self._wait_for(self.calls.accept, _READABLE)
+        child = self._wait_for(self.calls.accept, n.READABLE)
         return ProgramSocket(calls=child), socket_address(*child.remote)
 
     def shutdown(self, how: int, /) -> None:

@@ -28,6 +28,9 @@ POLLOUT: Final = 0x004
 POLLERR: Final = 0x008
 POLLHUP: Final = 0x010
 POLLRDHUP: Final = 0x2000
+#: What ends a wait for data, or for room: an error or a hang-up too, which the call will tell.
+READABLE: Final = POLLIN | POLLERR | POLLHUP
+WRITABLE: Final = POLLOUT | POLLERR | POLLHUP
 
 MSG_OOB: Final = 0x1
 MSG_PEEK: Final = 0x2
