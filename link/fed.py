@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+from .inbox import Inbox
 from .link import Offloads
 from .packet import Packet
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-class FedLink:
+class FedLink(Inbox):
     """Packets that the program holds already, from a tunnel, a radio, a file, another stack::
 
         link = FedLink(send=tunnel.write)
@@ -25,12 +24,9 @@ class FedLink:
     work: it should only pass the packet on. What it cannot take it drops, as any wire; an OSError of its is counted as
     ``send_failed``. Packets are bare IP packets, or Ethernet II frames if the link has an ``address`` (six bytes).
     ``mtu`` is in bytes, without the Ethernet header.
-
-    Up to ``capacity`` packets wait to be received by the host; more are dropped and counted as ``queue_full``.
-    ``observer`` is called when a packet is fed and none was waiting.
     """
 
-    __slots__ = ("_capacity", "_closed", "_queue", "_send", "address", "counters", "mtu", "observer")
+    __slots__ = ("_send", "address", "mtu")
 
     offloads = Offloads.NONE
 
@@ -42,25 +38,14 @@ class FedLink:
         address: bytes | None = None,
         capacity: int = 10_000,
     ) -> None:
+        super().__init__(capacity)
         self.mtu = mtu
         self.address = address
-        self.observer: Callable[[], object] | None = None
-        #: Dropped packets, by reason.
-        self.counters: Counter[str] = Counter()
         self._send = send
-        self._capacity = capacity
-        self._queue: deque[Packet] = deque()
-        self._closed = False
 
     def feed(self, packet: bytes) -> None:
         """A whole packet has arrived. It is not copied if it is ``bytes``."""
-        queue = self._queue
-        if len(queue) >= self._capacity or self._closed:
-            self.counters["link_down" if self._closed else "queue_full"] += 1
-            return
-        queue.append(Packet([bytes(packet)]))
-        if len(queue) == 1 and self.observer is not None:
-            self.observer()
+        self._arrive(Packet([bytes(packet)]))
 
     def send_packet(self, packet: Packet) -> None:
         """Hand a packet to the program."""
@@ -72,26 +57,13 @@ class FedLink:
         except OSError:
             self.counters["send_failed"] += 1
 
-    def receive_packet(self) -> Packet | None:
-        """The oldest packet that was fed and not yet received, or None. Raises OSError (ENETDOWN) once closed."""
-        if self._queue:
-            return self._queue.popleft()
-        if self._closed:
-            raise OSError(errno.ENETDOWN, "the link is closed")
-        return None
-
     @property
     def closed(self) -> bool:
         """Whether it is gone."""
         return self._closed
 
-    def fileno(self) -> int:
-        """No descriptor: -1."""
-        return -1
-
     def close(self) -> None:
-        """Forget what waits; take nothing any more."""
-        self._closed = True
-        self._queue.clear()
+        """Forget what waits; take nothing any more. The ``observer`` is told."""
+        super().close()
         if self.observer is not None:
             self.observer()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .around import Around
 from .checksum import complete_checksum
-from .loopback import arrival
+from .inbox import arrival
 from .packet import PARTIAL, Packet
 
 if TYPE_CHECKING:

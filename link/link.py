@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import IntFlag
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from .packet import Packet
@@ -19,6 +19,9 @@ class Offloads(IntFlag):
     TSO4 = 2
     #: The same for IPv6.
     TSO6 = 4
+
+
+EVERY_OFFLOAD: Final = Offloads.CHECKSUM | Offloads.TSO4 | Offloads.TSO6
 
 
 @runtime_checkable

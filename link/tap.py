@@ -25,8 +25,7 @@ import construct
 import pytun
 
 from .ethernet import local_address
-from .link import Offloads
-from .loopback import EVERY_OFFLOAD
+from .link import EVERY_OFFLOAD, Offloads
 from .packet import PARTIAL, VERIFIED, Packet
 from .wireformat import fixed_part
 

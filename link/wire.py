@@ -6,12 +6,10 @@ reordering, corruption) are no business of the wire's: they are links that wrap 
 
 from __future__ import annotations
 
-import errno
-from collections import Counter, deque
 from typing import TYPE_CHECKING
 
+from .inbox import Inbox, arrival
 from .link import Offloads
-from .loopback import arrival
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,40 +18,22 @@ if TYPE_CHECKING:
     from .pipe import Pipe
 
 
-class WireEnd:
+class WireEnd(Inbox):
     """One end of a `Wire`.
 
-    ``observer`` is called when a frame arrives here and none was waiting. Without pipes that is from within the other
-    end's ``send_packet``, so it should only take note, and the frames should then be received until there are none.
+    What the other end goes on sending after this one is closed is lost, and counted here as ``link_down``.
     """
 
-    __slots__ = (
-        "_capacity",
-        "_carry",
-        "_closed",
-        "_largest",
-        "_peer",
-        "_queue",
-        "address",
-        "counters",
-        "mtu",
-        "observer",
-        "offloads",
-    )
+    __slots__ = ("_carry", "_largest", "_peer", "address", "mtu", "offloads")
 
     _peer: WireEnd
 
     def __init__(self, address: bytes | None, mtu: int, header_size: int, offloads: Offloads, capacity: int) -> None:
+        super().__init__(capacity)
         self.address = address
         self.mtu = mtu
         self.offloads = offloads
-        self.observer: Callable[[], object] | None = None
-        #: Frames that were dropped on their way to this end, by reason.
-        self.counters: Counter[str] = Counter()
         self._largest = mtu + header_size
-        self._capacity = capacity
-        self._queue: deque[Packet] = deque()
-        self._closed = False
 
     def _join(self, peer: WireEnd, pipe: Pipe | None) -> None:
         """Send to ``peer`` from now on, through ``pipe`` if there is one."""
@@ -69,34 +49,6 @@ class WireEnd:
             self._peer.counters["too_big"] += 1
             return
         self._carry(arrival(packet))
-
-    def _arrive(self, packet: Packet) -> None:
-        queue = self._queue
-        if self._closed:
-            self.counters["link_down"] += 1
-        elif len(queue) >= self._capacity:
-            self.counters["queue_full"] += 1
-        else:
-            queue.append(packet)
-            if len(queue) == 1 and self.observer is not None:
-                self.observer()
-
-    def receive_packet(self) -> Packet | None:
-        """The oldest frame that has arrived here, or None. Raises OSError (ENETDOWN) once this end is closed."""
-        if self._queue:
-            return self._queue.popleft()
-        if self._closed:
-            raise OSError(errno.ENETDOWN, "this end of the wire is closed")
-        return None
-
-    def fileno(self) -> int:
-        """No descriptor: -1."""
-        return -1
-
-    def close(self) -> None:
-        """Forget what waits at this end. What the other end goes on sending is lost, and counted as ``link_down``."""
-        self._closed = True
-        self._queue.clear()
 
 
 class Wire:

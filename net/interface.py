@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..link.ethernet import BROADCAST, ETHERNET, HEADER_SIZE
-from ..link.link import Offloads
+from ..link.link import EVERY_OFFLOAD, Offloads
 from ..link.packet import PARTIAL
 from . import offload
 from .address import text
@@ -78,9 +78,7 @@ class Interface:
         self.neighbors = NeighborCache(self, internet.scheduler, internet.random, internet.settings, internet.counters)
         self.rx_packets = self.rx_bytes = self.tx_packets = self.tx_bytes = 0
         self._handlers = internet.handlers
-        lacks = int(
-            ~self.offloads & (Offloads.CHECKSUM | Offloads.TSO4 | Offloads.TSO6)
-        )  # a flag costs more than an int
+        lacks = int(EVERY_OFFLOAD & ~self.offloads)  # a flag costs more than an int
         self._lacks_checksum = lacks & int(Offloads.CHECKSUM)
         self._lacks_segmentation = lacks & ~int(Offloads.CHECKSUM)
         self._transmit: Callable[[Packet], None] = link.send_packet
