@@ -21,7 +21,7 @@ AGEING_TIME: Final = 300.0
 MAX_ADDRESSES: Final = 8192
 _MULTICAST: Final = 1
 #: Frames that are taken from a link with a descriptor before all else has its turn.
-_BATCH: Final = 64
+BATCH: Final = 64
 
 
 class Switch:
@@ -43,7 +43,7 @@ class Switch:
         """
         self.ports.append(link)
         in_memory = link.fileno() < 0
-        serve = partial(self._serve, link, repeat(None) if in_memory else range(_BATCH))
+        serve = partial(self._serve, link, repeat(None) if in_memory else range(BATCH))
         if in_memory:
             link.observer = serve  # type: ignore[attr-defined]
         return serve

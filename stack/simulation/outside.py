@@ -10,17 +10,19 @@ import ctypes
 import os
 import select
 import time
+from collections import deque
 from contextlib import suppress
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
+from ...link.around import Around
 from ...link.capture import Capture, PcapFile
+from ...link.switch import BATCH
 from .node import SwitchNode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ...link.link import Link
+    from ...link.packet import Packet
     from ...link.scheduler import Scheduler
     from .addressing import Subnet
 
@@ -32,6 +34,28 @@ _TIMER: Final = Struct("@qqqq")
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class Arrivals(Around):
+    """A link whose frames are read first and received later, at an instant after the arrival of them all."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link)
+        self._waiting: deque[Packet] = deque()
+
+    def read(self) -> None:
+        """Read what has arrived, a batch at most. Raises OSError as the link does."""
+        for _ in range(BATCH):
+            packet = self.link.receive_packet()
+            if packet is None:
+                break
+            self._waiting.append(packet)
+
+    def receive_packet(self) -> Packet | None:
+        """The next frame that was read."""
+        return self._waiting.popleft() if self._waiting else None
+
+
 class Outside(SwitchNode):
     """Where a real link ends on the network, made by `Network.outside`: what arrives there goes down its wires, and
     what comes over them leaves by the link."""
@@ -40,8 +64,9 @@ class Outside(SwitchNode):
         self, name: str, scheduler: Scheduler, subnet: Subnet, link: Link, recorder: PcapFile | None = None
     ) -> None:
         super().__init__(name, scheduler, subnet)
-        self.link = link if recorder is None else Capture(link, recorder, lambda: scheduler.now)
-        #: Takes the frames that wait at the link.
+        self.arrivals = Arrivals(link)
+        self.link = self.arrivals if recorder is None else Capture(self.arrivals, recorder, lambda: scheduler.now)
+        #: Lets in the batch that was read.
         self.serve = self.switch.attach(self.link)
 
     def __repr__(self) -> str:
@@ -60,20 +85,20 @@ class RealTime:
         self._epoll = select.epoll()
         self._timer = _create_timer()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self._serve: dict[int, Callable[[], None]] = {}
+        self._outsides: dict[int, Outside] = {}
         #: What the machine's clock was when the network's was 0.
         self._zero = 0.0
         #: How far it was when last looked at: what is due up to here may happen.
         self._horizon = 0.0
-        #: What to call to take what has come in by then.
-        self._arrived: list[Callable[[], None]] = []
+        #: Whose frames, read before that instant, are to be let in at it: late, never so early that a delay is cut short.
+        self._arrived: list[Outside] = []
         for descriptor in (self._timer, self._bell):
             self._epoll.register(descriptor, select.EPOLLIN)
 
     def watch(self, outside: Outside) -> None:
         """Serve a link from now on."""
         descriptor = outside.link.fileno()
-        self._serve[descriptor] = outside.serve
+        self._outsides[descriptor] = outside
         self._epoll.register(descriptor, select.EPOLLIN)
 
     def start(self) -> float:
@@ -105,8 +130,8 @@ class RealTime:
         scheduler = self._scheduler
         scheduler.advance(self._horizon)
         arrived, self._arrived = self._arrived, []
-        for serve in arrived:
-            serve()
+        for outside in arrived:
+            outside.serve()
         scheduler.flush()
 
     def _wait(self, when: float | None) -> None:
@@ -115,9 +140,10 @@ class RealTime:
         if delay > 0:
             _set_timer(self._timer, delay)
         for descriptor, _ in self._epoll.poll(-1 if delay > 0 else 0):
-            serve = self._serve.get(descriptor)
-            if serve is not None:
-                self._arrived.append(serve)
+            outside = self._outsides.get(descriptor)
+            if outside is not None:
+                outside.arrivals.read()
+                self._arrived.append(outside)
             else:
                 with suppress(BlockingIOError):
                     os.read(descriptor, 8)
