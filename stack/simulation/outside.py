@@ -90,7 +90,7 @@ class RealTime:
         self._zero = 0.0
         #: How far it was when last looked at: what is due up to here may happen.
         self._horizon = 0.0
-        #: Whose frames, read before that instant, are to be let in at it: late, never so early that a delay is cut short.
+        #: Whose frames, read before that instant, are let in at it: late, never so early that a delay is cut short.
         self._arrived: list[Outside] = []
         for descriptor in (self._timer, self._bell):
             self._epoll.register(descriptor, select.EPOLLIN)
