@@ -19,6 +19,7 @@ from ..link.ethernet import ETHERNET, ETHERTYPE_IPV4
 from ..link.wireformat import fixed_part
 from ..net.address import Address, text
 from ..net.ipv4_header import FRAGMENT_MASK, IPV4
+from ..net.protocols import TCP
 from ..transport.tcp import header as tcp
 from ..transport.tcp import options as tcp_options
 
@@ -116,7 +117,7 @@ def _segment(time: float, packet: memoryview) -> Segment | None:
         return None
     first, _, total, _, fragment, _, protocol, _, source, destination = IPV4.unpack_from(packet)
     start = (first & 0x0F) * 4
-    if first >> 4 != 4 or protocol != tcp.TCP or fragment & FRAGMENT_MASK:
+    if first >> 4 != 4 or protocol != TCP or fragment & FRAGMENT_MASK:
         return None
     if not IPV4.size <= start <= len(packet) - tcp.HEADER_SIZE:
         return None

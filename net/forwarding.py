@@ -8,8 +8,10 @@ from ..link.packet import PARTIAL, Packet
 from . import offload
 from .checksum import update
 from .fragments import fragments
+from .icmp import FRAGMENTATION_NEEDED
 from .ipv4_header import DONT_FRAGMENT
-from .offload import TCP, TCP_CHECKSUM, TCP_HEADER_SIZE
+from .offload import TCP_CHECKSUM, TCP_HEADER_SIZE
+from .protocols import TCP
 
 if TYPE_CHECKING:
     from .internet import Internet
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 _LINK_LOCAL: Final = b"\xa9\xfe"
 
 NET_UNREACHABLE: Final = 0
-FRAGMENTATION_NEEDED: Final = 4
 HOP_LIMIT_EXCEEDED: Final = 0
 
 #: Where the hop limit is in the header; with the protocol number it is one word of the checksum.

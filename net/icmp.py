@@ -10,6 +10,7 @@ import construct
 from ..link.checksum import ones_complement_sum
 from ..link.packet import UNVERIFIED, VERIFIED, Packet
 from ..link.wireformat import fixed_part
+from . import protocols
 from .failure import Failure
 from .ipv4_header import HEADER_SIZE, IPV4, OFFSET_MASK
 from .ping import Pings
@@ -95,7 +96,7 @@ class TokenBucket:
 class Icmp:
     """ICMP of one host: a transport of its `Internet`, and what other transports send errors with."""
 
-    protocol: Final = 1
+    protocol: Final = protocols.ICMP
 
     def __init__(self, internet: Internet) -> None:
         self._internet = internet

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..link.checksum import complete_checksum, ones_complement_sum
 from ..link.packet import PARTIAL, VERIFIED, Packet
+from .protocols import TCP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,6 @@ _FLAGS: Final = 13
 _FIN_PSH: Final = 0x09
 _CWR: Final = 0x80
 TCP_CHECKSUM: Final = 16
-TCP: Final = 6
 #: Without options.
 TCP_HEADER_SIZE: Final = 20
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ..link.packet import VERIFIED, Packet
 from .checksum import checksum
 from .failure import Failure
+from .protocols import ICMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from .address import Address
     from .internet import Internet
 
-ICMP: Final = 1
 _ECHO_REQUEST: Final = b"\x08\x00"
 _HEADER_SIZE: Final = 8
 

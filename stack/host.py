@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final
 from ..link import Scheduler
 from ..link.loopback import Loopback
 from ..net.internet import Internet
+from ..net.protocols import TCP, UDP
 from ..net.settings import NetSettings
 from ..transport import ports
-from ..transport.tcp.protocol import TCP, Tcp
+from ..transport.tcp.protocol import Tcp
 from ..transport.tcp.settings import TcpSettings
-from ..transport.udp import UDP, Udp, UdpSettings
+from ..transport.udp import Udp, UdpSettings
 from .calls import Calls, CallSettings
 
 if TYPE_CHECKING:

@@ -20,6 +20,8 @@ from ..link.packet import PARTIAL, Buffer, Packet
 from ..link.wireformat import fixed_part
 from ..net.address import ANY4, Address
 from ..net.checksum import pseudo_header_sum, verify_transport
+from ..net.icmp import PORT_UNREACHABLE
+from ..net.protocols import UDP
 from .errors import error
 
 if TYPE_CHECKING:
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from ..net.internet import Internet
     from ..net.path import Path
     from .ports import PortRegistry
-
-UDP: Final = 17
 
 HEADER: Final = Declaration(
     "source" / Int16ub,
@@ -46,7 +46,6 @@ _IP_HEADER: Final = {4: 20, 16: 40}  # size by the length of an address
 MAX_PAYLOAD: Final = 65535 - 20 - _HEADER_SIZE
 #: What a waiting datagram costs of the receive buffer besides its payload, in bytes (so that empty ones cost, too).
 OVERHEAD: Final = 512
-_PORT_UNREACHABLE: Final = 3
 
 # How an endpoint treats datagrams that exceed the path's MTU: the numbers of Linux's IP_MTU_DISCOVER. Other numbers are
 # as FRAGMENT.
@@ -139,7 +138,7 @@ class Udp:
     def _refuse(self, packet: Packet) -> None:
         self._drop("no_port")
         if not self.internet.is_broadcast(packet.destination):
-            self.internet.reply_unreachable(packet, _PORT_UNREACHABLE)
+            self.internet.reply_unreachable(packet, PORT_UNREACHABLE)
 
     def _drop(self, reason: str) -> None:
         self.internet.counters["udp." + reason] += 1

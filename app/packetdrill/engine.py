@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from ...net.protocols import TCP
 from . import messages
 from .code import Snippets
 from .configuration import Configuration
@@ -19,7 +20,7 @@ from .process import Process
 from .shell import Shell
 from .syntax import Call, Code, Command, Event, IcmpPacket, TcpPacket, UdpPacket
 from .task import Task
-from .wire import ECN, TCP, Datagram
+from .wire import ECN, Datagram
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

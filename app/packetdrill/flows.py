@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from ...net.protocols import TCP
 from ...transport.tcp.header import ACK, SYN
 from ...transport.tcp.state import State
 from .syntax import IpInfo, Ports, TcpOption, TcpPacket
-from .wire import ECN, TCP, Segment, flag_bits, flag_letters
+from .wire import ECN, Segment, flag_bits, flag_letters
 
 if TYPE_CHECKING:
     from .configuration import Configuration

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from ...net.icmp import ECHO_REPLY, ECHO_REQUEST, ICMP, PARAMETER_PROBLEM, REDIRECT, TIME_EXCEEDED, UNREACHABLE
+from ...net.icmp import ECHO_REPLY, ECHO_REQUEST, PARAMETER_PROBLEM, REDIRECT, TIME_EXCEEDED, UNREACHABLE
+from ...net.icmp import ICMP as ICMP_HEADER
 from ...net.ipv4_header import HEADER_SIZE
+from ...net.protocols import ICMP, TCP, UDP
 from .errors import Unsupported
 from .flows import Flow, ip_info
 from .syntax import IcmpPacket, Ports, UdpPacket
-from .wire import ICMP_PROTOCOL, TCP, UDP, Datagram, Segment, icmp_bytes, udp_bytes
+from .wire import Datagram, Segment, icmp_bytes, udp_bytes
 
 if TYPE_CHECKING:
     from .flows import Flows
@@ -39,7 +41,7 @@ _QUOTED: Final = 8
 
 
 def protocol_of(packet: UdpPacket | IcmpPacket) -> int:
-    return UDP if isinstance(packet, UdpPacket) else ICMP_PROTOCOL
+    return UDP if isinstance(packet, UdpPacket) else ICMP
 
 
 def inbound(packet: UdpPacket | IcmpPacket, machine: Machine, flows: Flows) -> tuple[int, bytes]:
@@ -53,8 +55,8 @@ def inbound(packet: UdpPacket | IcmpPacket, machine: Machine, flows: Flows) -> t
         raise Unsupported(f"ICMP type {packet.kind}")
     code = _code(packet)
     if kind in _ECHO:
-        return ICMP_PROTOCOL, icmp_bytes(kind, code, packet.identifier, 0, b"")
-    return ICMP_PROTOCOL, icmp_bytes(kind, code, 0, packet.mtu, _quote(packet, machine, flows))
+        return ICMP, icmp_bytes(kind, code, packet.identifier, 0, b"")
+    return ICMP, icmp_bytes(kind, code, 0, packet.mtu, _quote(packet, machine, flows))
 
 
 def _code(packet: IcmpPacket) -> int:
@@ -86,7 +88,7 @@ def outbound(expected: UdpPacket | IcmpPacket, datagram: Datagram, flows: Flows)
     if isinstance(expected, UdpPacket):
         ports = Ports(int.from_bytes(data[:2]), int.from_bytes(data[2:4]))
         return UdpPacket(True, len(data) - 8, info, expected.ports and ports)
-    kind, code, _, first, second = ICMP.unpack_from(data)
+    kind, code, _, first, second = ICMP_HEADER.unpack_from(data)
     names = {number: name for name, number in _KINDS.items()}
     actual = IcmpPacket(True, names.get(kind, f"type-{kind}"), ip=info)
     if kind in _ECHO:
@@ -94,7 +96,7 @@ def outbound(expected: UdpPacket | IcmpPacket, datagram: Datagram, flows: Flows)
     if kind == UNREACHABLE:
         name = _UNREACHABLE_CODES[code] if code < len(_UNREACHABLE_CODES) else f"code-{code}"
         actual = replace(actual, code=name, mtu=second if code == _FRAG_NEEDED else 0)
-    return replace(actual, quoted=_read_quote(expected, data[ICMP.size :], flows))
+    return replace(actual, quoted=_read_quote(expected, data[ICMP_HEADER.size :], flows))
 
 
 def _read_quote(expected: IcmpPacket, quote: bytes, flows: Flows) -> tuple[int, int] | int | None:

@@ -7,14 +7,12 @@ from typing import Final
 
 from ...net import ipv4_header as ip
 from ...net.checksum import checksum, pseudo_header_sum
-from ...net.icmp import ICMP
+from ...net.icmp import ICMP as ICMP_HEADER
+from ...net.protocols import TCP, UDP
 from ...transport.tcp.header import CHECKSUM_OFFSET, HEADER
-from ...transport.tcp.header import TCP as TCP
-from ...transport.udp import UDP as UDP
 from .errors import Unsupported
 from .syntax import TcpOption
 
-ICMP_PROTOCOL: Final = 1
 _FLAGS: Final = {"F": 1, "S": 2, "R": 4, "P": 8, ".": 16, "U": 32, "E": 64, "W": 128, "A": 256}
 _ACE: Final = 6  # the three bits A, W, E as a number
 ECN: Final = {"noecn": 0, "ect1": 1, "ect0": 2, "ce": 3}
@@ -132,7 +130,7 @@ def udp_bytes(source: bytes, destination: bytes, source_port: int, destination_p
 
 def icmp_bytes(kind: int, code: int, first: int, second: int, payload: bytes) -> bytes:
     """An ICMP message; ``first`` and ``second`` are the two words after the checksum."""
-    data = bytearray(ICMP.pack(kind, code, 0, first, second) + payload)
+    data = bytearray(ICMP_HEADER.pack(kind, code, 0, first, second) + payload)
     data[2:4] = checksum([data]).to_bytes(2)
     return bytes(data)
 

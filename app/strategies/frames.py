@@ -19,14 +19,13 @@ from ...net.arp import REPLY, REQUEST, ArpPacket
 from ...net.icmp import ECHO_REPLY, ECHO_REQUEST, TIME_EXCEEDED, UNREACHABLE, IcmpHeader
 from ...net.ipv4_header import HEADER_SIZE as IPV4_SIZE
 from ...net.ipv4_header import Ipv4Header
+from ...net.protocols import ICMP, TCP, UDP
 from ...stack.simulation.frame import Frame, repaired
-from ...transport.tcp.header import TCP, TcpHeader
+from ...transport.tcp.header import TcpHeader
 from ...transport.tcp.options import MSS, NOP, SACK, SACK_PERMITTED, TIMESTAMPS, WINDOW_SCALE, TcpOption
 from ...transport.udp import HEADER as UdpHeader
-from ...transport.udp import UDP
 from .scalars import addresses, link_addresses, payloads, ports
 
-_ICMP: Final = 1
 _WORDS16: Final = st.integers(0, 0xFFFF)
 _WORDS32: Final = st.integers(0, 0xFFFF_FFFF)
 #: Flags as they go together, the commonest first.
@@ -92,7 +91,7 @@ def ipv4_headers(
             identification=draw(_WORDS16),
             fragment={"reserved": False, "dont_fragment": draw(st.booleans()), "more_fragments": False, "offset": 0},
             hop_limit=draw(st.integers(1, 255)),
-            protocol=draw(st.sampled_from((TCP, UDP, _ICMP))) if protocol is None else protocol,
+            protocol=draw(st.sampled_from((TCP, UDP, ICMP))) if protocol is None else protocol,
             checksum=0,
             source=parse(draw(addresses()) if source is None else source),
             destination=parse(draw(addresses()) if destination is None else destination),
@@ -189,7 +188,7 @@ def icmp_frames(draw: Draw, source: str | None = None, destination: str | None =
         body = draw(ipv4_headers(protocol, destination, source, len(quoted))) + quoted[:8]
     message = bytearray(_built(IcmpHeader, type=kind, code=code, checksum=0, first=first, second=second) + body)
     message[2:4] = (ones_complement_sum(message) ^ 0xFFFF).to_bytes(2)
-    return _ipv4_frame(draw, _ICMP, source, destination, bytes(message))
+    return _ipv4_frame(draw, ICMP, source, destination, bytes(message))
 
 
 @st.composite
@@ -274,7 +273,7 @@ def _fields(frame: bytearray) -> dict[str, tuple[int, int]]:
     of_transport = {
         TCP: {"TCP's data offset": (start + 12, 1), "TCP's flags": (start + 13, 1), "TCP's options": (start + 20, 2)},
         UDP: {"UDP's length": (start + 4, 2), "UDP's destination port": (start + 2, 2)},
-        _ICMP: {"ICMP's type": (start, 1), "ICMP's code": (start + 1, 1)},
+        ICMP: {"ICMP's type": (start, 1), "ICMP's code": (start + 1, 1)},
     }
     found = common | of_transport[frame[23]]
     return {name: place for name, place in found.items() if sum(place) <= len(frame)}

@@ -14,9 +14,9 @@ from ...link.ethernet import HEADER_SIZE as ETHERNET_SIZE
 from ...net.address import parse, text
 from ...net.checksum import pseudo_header_sum
 from ...net.ipv4_header import FRAGMENT_MASK, IPV4
+from ...net.protocols import ICMP, TCP, UDP
 from ...transport.tcp import header as tcp_header
-from ...transport.tcp.header import HEADER, TCP, flag_names
-from ...transport.udp import UDP
+from ...transport.tcp.header import HEADER, flag_names
 from ..units import Quantity, seconds
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from ...link.packet import Packet
 
-_ICMP = 1
 _IPV4 = b"\x08\x00"
 _ARP = b"\x08\x06"
 _UDP_HEADER_SIZE = 8
@@ -67,7 +66,7 @@ class Frame:
             self.protocol = "udp"
             self.source_port, self.destination_port = int.from_bytes(body[:2]), int.from_bytes(body[2:4])
             self.payload = body[_UDP_HEADER_SIZE:]
-        elif protocol == _ICMP:
+        elif protocol == ICMP:
             self.protocol = "icmp"
             self.payload = body
 

@@ -15,9 +15,10 @@ from netower.net.address import ANY4, BROADCAST4, parse
 from netower.net.checksum import checksum
 from netower.net.failure import Failure
 from netower.net.internet import Internet
+from netower.net.protocols import UDP
 from netower.transport import udp as module
 from netower.transport.ports import PortRegistry
-from netower.transport.udp import FRAGMENT, HEADER, MAX_PAYLOAD, REFUSE, UDP, Udp, UdpEndpoint, UdpSettings
+from netower.transport.udp import FRAGMENT, HEADER, MAX_PAYLOAD, REFUSE, Udp, UdpEndpoint, UdpSettings
 
 LOCAL = parse("127.0.0.1")
 ONE = parse("10.0.0.1")

@@ -7,6 +7,7 @@ from typing import Final
 import construct
 
 from ...link.wireformat import fixed_part
+from ...net.protocols import TCP as TCP
 
 FIN: Final = 0x01
 SYN: Final = 0x02
@@ -16,9 +17,6 @@ ACK: Final = 0x10
 URG: Final = 0x20
 ECE: Final = 0x40
 CWR: Final = 0x80
-
-#: The number of TCP in the IP header.
-TCP: Final = 6
 
 TcpHeader: Final = construct.Struct(
     "source_port" / construct.Int16ub,
