@@ -15,7 +15,7 @@ import click
 from ..namespace import enter_private
 from ..output import print_json, print_table
 from ..parameters import json_option
-from . import ends
+from . import ends, path_cli
 from .embedded import inline_over_tap, tunnel
 from .measures import MEASURES, RATIOS, Measure, compare
 
@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 REPETITIONS: Final = 3
+#: The length of a sample, in seconds.
+SECONDS: Final = 0.7
 SYSTEMS: Final = ("kernel", "netower", "inline")
 #: What is sent through the tunnel between two embedded hosts, in millions of bytes.
 TUNNEL_SIZE: Final = 100
 
 
 @click.command()
-@click.option("--seconds", default=0.7, show_default=True, type=click.FloatRange(0.05, 60), help="Length of a sample.")
-@click.option("--repeat", default=REPETITIONS, show_default=True, type=click.IntRange(1), help="Samples of a figure.")
+@click.option("--seconds", type=click.FloatRange(0.05, 60),
+              help="Length of a sample.  [default: 0.7; --path: 5; --fairness: 30]")  # fmt: skip
+@click.option("--repeat", type=click.IntRange(1), help="Samples of a figure.  [default: 3; --path: 1]")
 @click.option(
     "--only",
     multiple=True,
@@ -44,10 +47,13 @@ TUNNEL_SIZE: Final = 100
 @click.option("--pin", is_flag=True, help="Keep the peer on one CPU and the stack with its program on another.")
 @click.option("--simulation", is_flag=True, help="Measure simulated networks instead; needs no permission.")
 @click.option("--connections", is_flag=True, help="Measure what 10,000 idle connections cost an active one instead.")
+@click.option("--path", is_flag=True, help="Measure TCP over an impaired path instead: goodput, what is sent again.")
+@click.option("--fairness", is_flag=True, help="Measure how two TCP flows share a bottleneck instead, or as well.")
+@path_cli.options
 @json_option
 def command(
-    seconds: float, repeat: int, only: tuple[str, ...], systems: tuple[str, ...], pin: bool, simulation: bool,
-    connections: bool, as_json: bool,
+    seconds: float | None, repeat: int | None, only: tuple[str, ...], systems: tuple[str, ...], pin: bool,
+    simulation: bool, connections: bool, path: bool, fairness: bool, as_json: bool, **conditions: Any,
 ) -> int:  # fmt: skip
     """Measure this stack over a TAP beside the kernel's over veth: the same programs, the same machine, one run.
 
@@ -63,9 +69,15 @@ def command(
       netower bench --json > figures.json
       netower bench --simulation           idle hours, busy networks, memory
       netower bench --connections          an active connection beside 10,000 idle ones
+      netower bench --path --plot path.png round trips of 1 to 100 ms, loss of 0 to 5 %, in four minutes
+      netower bench --path --rtt 20 --loss 1% --seconds 20
+      netower bench --fairness             two flows through one bottleneck
     """  # fmt: skip
-    if simulation and connections:
-        raise click.UsageError("--simulation and --connections measure different things: one at a time")
+    if simulation + connections + (path or fairness) > 1:
+        raise click.UsageError("--simulation, --connections and --path measure different things: one at a time")
+    if path or fairness:
+        return path_cli.command(path, fairness, seconds, repeat, as_json, **conditions)
+    seconds, repeat = seconds or SECONDS, repeat or REPETITIONS
     if simulation:
         return _simulation(repeat, as_json)
     measures = [measure for measure in MEASURES if not only or measure.name in only]
