@@ -64,6 +64,18 @@ def _find(name: str) -> _Setting:
 # kinds of settings
 
 
+def _integers(text: str, count: int) -> list[int]:
+    """So many numbers, decimal or with Python's prefixes. Raises ValueError with a sentence."""
+    words = text.split()
+    try:
+        numbers = [int(word, 0) for word in words]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise ValueError("it is a whole number" if count == 1 else f"it is {count} whole numbers")
+    return numbers
+
+
 def _attribute(path: str, parse: Callable[[str], Any], show: Callable[[Any], object] = lambda value: value) -> _Setting:
     """An attribute of the host, found at ``path``."""
     owner, _, name = path.rpartition(".")
@@ -76,7 +88,7 @@ def _attribute(path: str, parse: Callable[[str], Any], show: Callable[[Any], obj
 
 def _number(path: str, least: int, most: int) -> _Setting:
     def parse(text: str) -> int:
-        value = int(text, 0)
+        (value,) = _integers(text, 1)
         if not least <= value <= most:
             raise ValueError(f"it is from {least} to {most}")
         return value
@@ -95,14 +107,14 @@ def _switch(path: str) -> _Setting:
 
 def _switch_of_many(path: str) -> _Setting:
     """A switch that has more positions on Linux, all of which are on here."""
-    return _attribute(path, lambda text: bool(int(text)), int)
+    return _attribute(path, lambda text: bool(_integers(text, 1)[0]), int)
 
 
 def _seconds(path: str, *, per: int = 1) -> _Setting:
     """A time; ``per``: how many of the setting's units are a second."""
 
     def parse(text: str) -> float:
-        value = int(text)
+        (value,) = _integers(text, 1)
         if value < 0:
             raise ValueError("it is a time")
         return value / per
@@ -137,7 +149,7 @@ def _sizes(first: str, initial: str, most: str, *, halved: bool) -> _Setting:
         return f"{first} {getattr(settings, initial) * part} {getattr(settings, most)}"
 
     def write(host: Host, text: str) -> None:
-        _, middle, last = map(int, text.split())
+        _, middle, last = _integers(text, 3)
         if not 0 < middle <= last:
             raise ValueError("the sizes are in ascending order")
         setattr(host.settings.tcp, initial, middle // part)
@@ -152,7 +164,7 @@ def _ports() -> _Setting:
         return f"{low} {high}"
 
     def write(host: Host, text: str) -> None:
-        low, high = map(int, text.split())
+        low, high = _integers(text, 2)
         if not 0 < low <= high < 1 << 16:
             raise ValueError("it is a first and a last port")
         host.tcp.ports.ephemeral = host.udp.ports.ephemeral = low, high
@@ -171,7 +183,7 @@ def _congestion() -> _Setting:
 
 def _orphan_retries() -> _Setting:
     """0 stands for 8, as on Linux."""
-    return _attribute("settings.tcp.orphan_retries", lambda text: int(text) or 8)
+    return _attribute("settings.tcp.orphan_retries", lambda text: _integers(text, 1)[0] or 8)
 
 
 def fast_open_key(text: str) -> bytes:

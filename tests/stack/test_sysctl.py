@@ -47,6 +47,8 @@ def test_linux_defaults() -> None:
         ("tcp_syn_retries", "many"),
         ("tcp_fin_timeout", "-1"),
         ("tcp_rmem", "1 2"),
+        ("tcp_rmem", "a b c"),
+        ("tcp_orphan_retries", ""),
         ("tcp_rmem", "4096 9000 8000"),
         ("tcp_rfc1337", "1"),
         ("ip_local_port_range", "5000 4000"),
@@ -58,8 +60,9 @@ def test_linux_defaults() -> None:
 def test_values_that_cannot_be(name: str, value: str) -> None:
     host = Host()
     before = sysctl.read(host, f"net.ipv4.{name}")
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=name) as caught:
         sysctl.write(host, f"net.ipv4.{name}", value)
+    assert "literal" not in str(caught.value)  # but a sentence of ours
     assert sysctl.read(host, f"net.ipv4.{name}") == before
 
 
