@@ -15,6 +15,7 @@ import pytest
 from netower.link.fed import FedLink
 from netower.link.tap import Tap
 from netower.stack import Ended, Network
+from pyroute2 import IPRoute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +65,8 @@ def test_a_simulated_host_reaches_the_kernel_behind_a_router(network: Network) -
     network.host("client")
     network.wire("kernel", "router", delay="5ms")
     network.wire("router", "client", delay="5ms")
-    subprocess.run(["ip", "route", "add", "10.0.0.0/8", "via", network["router"].address], check=True)
+    with IPRoute() as route:
+        route.route("add", dst="10.0.0.0/8", gateway=network["router"].address)
     with socket.create_server((KERNEL, 0)) as listener:
         listener.settimeout(20)
         port = listener.getsockname()[1]
