@@ -203,11 +203,10 @@ class socket(kernel.socket):
         """Whether the stack is gone: ENETDOWN. Then the descriptor is ready for ever, and a server that tries again
         whatever happens would spin, so this takes a while."""
         try:
-            self._call(Operation.GETSOCKNAME)
-        except OSError as failure:
-            if failure.errno != errno.ENOTSOCK:  # which the stack says
-                time.sleep(_GONE_PAUSE)
-                raise error(errno.ENETDOWN) from None
+            self.getsockopt(kernel.SOL_SOCKET, kernel.SO_ERROR)
+        except OSError:
+            time.sleep(_GONE_PAUSE)
+            raise error(errno.ENETDOWN) from None
 
     # connecting
 

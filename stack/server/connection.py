@@ -164,15 +164,11 @@ class ControlConnection:
             gate.backlog_changed()
 
     def _on_the_departed(self, operation: int, inode: int, argument: bytes) -> bytes:
-        """A descriptor whose connection has died: what is left of it is why."""
-        causes = self._server.causes
-        if inode not in causes:
-            raise OSError(errno.ENOTSOCK, os.strerror(errno.ENOTSOCK))
+        """A descriptor that no gate serves any more: if its connection has died, what is left of it is why."""
         if operation == Operation.GETSOCKOPT:
             level, option, _ = OPTION_ARGUMENT.unpack(argument)
             if (level, option) == (kernel.SOL_SOCKET, kernel.SO_ERROR):
-                cause, causes[inode] = causes[inode], 0  # an error is told once
-                return cause.to_bytes(4, sys.byteorder)
+                return self._server.causes.pop(inode, 0).to_bytes(4, sys.byteorder)  # an error is told once
         raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
 
     def _query(self, serial: int, question: bytes) -> None:

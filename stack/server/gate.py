@@ -49,6 +49,7 @@ class Gate(Generic[S]):
         self.owner = owner
         self.waiting_for_room = False
         server.gates[inode] = self
+        server.causes.pop(inode, None)  # of an earlier socket that the system had given the same number
         server.engine.register(end.fileno(), self._events(), self.on_event)
         socket.observer = self.on_socket
 

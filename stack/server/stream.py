@@ -178,7 +178,6 @@ class StreamGate(Gate[StreamSocket]):
     def _part(self) -> None:
         """Let go of the descriptor without a reset, and leave the rest of the connection to TCP."""
         self.end.recv(1)  # the pledge
-        self.server.remember_cause(self.inode, 0)
         self.leave()
         self.socket.close()
 
