@@ -237,7 +237,7 @@ def test_large_packets_pass_uncut_both_ways(kind: str) -> None:
     assert packet.segment_size == 1400
     assert packet.checksum == PARTIAL
     assert packet.buffers[0][packet.checksum_start + 20 :] == data[: len(tcp.payload)]
-    assert len(tcp.payload) > 2 * 1400
+    assert len(tcp.payload) >= 2 * 1400  # the least that the kernel hands on uncut (net.ipv4.tcp_min_tso_segs)
     assert not link.counters
 
 
