@@ -50,7 +50,8 @@ def test_it_cleans_up_in_the_middle_of_work(namespace: int, tmp_path: Path, numb
     with running(path, "--tap", "own0", "--pcap", str(pcap)) as stack:
         part = Part(None, namespace, environment(stack.path))
         code = (
-            f"import socket; c = socket.create_server(('{HERE}', 7)); print(flush=True); c = c.accept()[0]\nwhile 1: c.send(b'x')"
+            f"import socket; c = socket.create_server(('{HERE}', 7)); print(flush=True)\n"
+            "c = c.accept()[0]\nwhile 1: c.send(b'x')"
         )
         with part.start("-c", code, stderr=subprocess.DEVNULL) as program:
             assert program.stdout
