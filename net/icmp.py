@@ -135,6 +135,8 @@ class Icmp:
         """Answer an echo request with its own data (RFC 1122 §3.2.2.6)."""
         internet = self._internet
         internet.counters["icmp.echo_requests_in"] += 1
+        if internet.settings.icmp_echo_ignore:
+            return
         addressed = internet.is_local(packet.destination)
         if not addressed and not internet.settings.icmp_echo_broadcast:
             internet.counters["icmp.echo_broadcast"] += 1

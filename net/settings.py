@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NetSettings:
     """The knobs of one host's net floor."""
 
-    #: Hop limit (TTL) of packets that ICMP sends; transports choose their own.
+    #: Hop limit (TTL) of packets whose sender has not chosen one (ip_default_ttl).
     hop_limit: int = 64
 
     #: Neighbors (RFC 4861 §10): time between two solicitations, and how many of them before giving up.
@@ -26,6 +26,8 @@ class NetSettings:
     #: ICMP errors per second that this host sends, and how many at once after a silence.
     icmp_rate: float = 1000.0
     icmp_burst: int = 50
+    #: Whether echo requests are left without an answer (icmp_echo_ignore_all).
+    icmp_echo_ignore: bool = False
     #: Whether an echo request to a broadcast or multicast address is answered (RFC 1122 §3.2.2.6 leaves it open).
     icmp_echo_broadcast: bool = False
 

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from ..transport.tcp.controllers import CONTROLLERS
+from .inert_settings import INERT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -202,13 +203,30 @@ def _fast_open_key() -> _Setting:
     )
 
 
+def _notsent_low_water() -> _Setting:
+    """The host's TCP_NOTSENT_LOWAT; the largest number stands for none."""
+    return _attribute(
+        "settings.tcp.notsent_low_water",
+        lambda text: _integers(text, 1)[0] & _NO_LOW_WATER,
+        lambda value: value or _NO_LOW_WATER,
+    )
+
+
+def _icmp_echo_ignore_broadcasts() -> _Setting:
+    return _attribute(
+        "settings.net.icmp_echo_broadcast", lambda text: not _integers(text, 1)[0], lambda on: int(not on)
+    )
+
+
 def _under(prefix: str, settings: Iterable[tuple[str, _Setting]]) -> dict[str, _Setting]:
     return {prefix + name: setting for name, setting in settings}
 
 
 _MAX_INT: Final = (1 << 31) - 1
+_NO_LOW_WATER: Final = (1 << 32) - 1
 
 _SETTINGS: Final[dict[str, _Setting]] = {
+    **_under(_IPV4, ((name, _meaningless(value)) for name, value in INERT.items())),
     **_under(
         _IPV4,
         (
@@ -217,7 +235,6 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_retries2", _number("settings.tcp.retries", 0, 255)),
             ("tcp_orphan_retries", _orphan_retries()),
             ("tcp_fin_timeout", _seconds("settings.tcp.fin_timeout")),
-            ("tcp_timestamps", _switch_of_many("settings.tcp.timestamps")),
             ("tcp_window_scaling", _switch("settings.tcp.window_scaling")),
             ("tcp_sack", _switch("settings.tcp.sack")),
             ("tcp_syncookies", _number("settings.tcp.syn_cookies", 0, 2)),
@@ -236,6 +253,21 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_rto_max_ms", _seconds("settings.tcp.max_rto", per=1000)),
             ("tcp_rmem", _sizes("4096", "receive_buffer", "max_receive_buffer", halved=True)),
             ("tcp_wmem", _sizes("4096", "send_buffer", "max_send_buffer", halved=False)),
+            ("tcp_timestamps", _number("settings.tcp.timestamps", 0, 2)),
+            ("tcp_keepalive_time", _seconds("settings.tcp.keepalive_idle")),
+            ("tcp_keepalive_intvl", _seconds("settings.tcp.keepalive_interval")),
+            ("tcp_keepalive_probes", _number("settings.tcp.keepalive_count", 0, 255)),
+            ("tcp_rfc1337", _switch("settings.tcp.time_wait_ignores_rst")),
+            ("tcp_stdurg", _switch("settings.tcp.urgent_octet")),
+            ("tcp_abort_on_overflow", _switch("settings.tcp.abort_on_overflow")),
+            ("tcp_notsent_lowat", _notsent_low_water()),
+            ("ip_no_pmtu_disc", _number("settings.tcp.no_path_mtu_discovery", 0, 3)),
+            ("ip_nonlocal_bind", _switch("settings.calls.nonlocal_bind")),
+            ("ip_default_ttl", _number("settings.net.hop_limit", 1, 255)),
+            ("icmp_echo_ignore_all", _switch("settings.net.icmp_echo_ignore")),
+            ("icmp_echo_ignore_broadcasts", _icmp_echo_ignore_broadcasts()),
+            ("ipfrag_time", _seconds("settings.net.reassembly_timeout")),
+            ("ipfrag_high_thresh", _number("settings.net.reassembly_memory", 0, _MAX_INT)),
             ("ip_forward", _switch("internet.forwarding")),
             ("ip_local_port_range", _ports()),
         ),
@@ -245,9 +277,6 @@ _SETTINGS: Final[dict[str, _Setting]] = {
         (
             ("tcp_moderate_rcvbuf", _constant("1")),
             ("tcp_slow_start_after_idle", _constant("1")),
-            ("tcp_rfc1337", _constant("0")),
-            ("tcp_stdurg", _constant("0")),
-            ("tcp_abort_on_overflow", _constant("0")),
             ("tcp_congestion_control", _congestion()),
             ("tcp_available_congestion_control", _constant(" ".join(CONTROLLERS))),
             ("tcp_allowed_congestion_control", _constant(" ".join(CONTROLLERS))),
@@ -261,15 +290,7 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_thin_linear_timeouts", _constant("0")),
             ("tcp_syn_linear_timeouts", _constant("0")),
             ("tcp_comp_sack_nr", _constant("0")),
-            ("tcp_keepalive_time", _constant("7200")),
-            ("tcp_keepalive_intvl", _constant("75")),
-            ("tcp_keepalive_probes", _constant("9")),
             ("tcp_adv_win_scale", _constant("1")),
-            ("tcp_notsent_lowat", _constant("4294967295")),
-            ("ip_no_pmtu_disc", _constant("0")),
-            ("ip_nonlocal_bind", _constant("0")),
-            ("ip_default_ttl", _constant("64")),
-            ("icmp_echo_ignore_all", _constant("0")),
             ("tcp_no_metrics_save", _meaningless("1")),
             ("tcp_fastopen_blackhole_timeout_sec", _meaningless("0")),
             ("tcp_mem", _meaningless("0 0 0")),

@@ -192,7 +192,7 @@ class UdpEndpoint:
         self.all_errors = False
         self.on_broadcast = False
         self.discover = WANT
-        self.hop_limit = 64
+        self.hop_limit = udp.internet.settings.hop_limit
         self.traffic_class = 0
         self.receive_buffer = udp.settings.receive_buffer
         self._bound: Address | None = None  # the address that bind asked for, if it can be a source

@@ -115,7 +115,11 @@ class Socket:
         """Whether a socket of this host may be bound to ``address``."""
         _check_family(address)
         internet = self.calls.host.internet
-        if any(address) and not (internet.is_local(address) or internet.is_broadcast(address) or is_multicast(address)):
+        if (
+            any(address)
+            and not self.calls.settings.nonlocal_bind
+            and not (internet.is_local(address) or internet.is_broadcast(address) or is_multicast(address))
+        ):
             raise error(errno.EADDRNOTAVAIL)
 
     def _target(self, address: tuple[Address, int]) -> tuple[Address, int]:

@@ -185,14 +185,24 @@ def _set_datagram_send_buffer(socket: Any, value: int) -> None:
 
 
 def _set_hop_limit(path: str) -> Callable[[Any, int], None]:
-    write = _writer(path, lambda value: 64 if value == -1 else value)
+    write = _writer(path, int)
 
     def check(socket: Any, value: int) -> None:
         if value == 0:
             raise error(errno.EINVAL)
-        write(socket, value)
+        write(socket, socket.calls.host.internet.settings.hop_limit if value == -1 else value)
 
     return check
+
+
+def _get_discover(socket: Any) -> int:
+    default = n.IP_PMTUDISC_WANT if socket.options.dont_fragment else n.IP_PMTUDISC_DONT
+    return int(socket.values.get((n.IPPROTO_IP, n.IP_MTU_DISCOVER), default))
+
+
+def _set_discover(socket: Any, value: int) -> None:
+    socket.values[n.IPPROTO_IP, n.IP_MTU_DISCOVER] = value
+    socket.options.dont_fragment = value in (n.IP_PMTUDISC_WANT, n.IP_PMTUDISC_DO, n.IP_PMTUDISC_PROBE)
 
 
 def _set_max_segment(socket: Any, value: int) -> None:
@@ -309,7 +319,7 @@ STREAM: Final[Options] = {
     (n.IPPROTO_IP, n.IP_TOS): Option(
         attrgetter("options.traffic_class"), _writer("options.traffic_class", lambda value: value & 0xFC)
     ),
-    **_stored(n.IPPROTO_IP, n.IP_MTU_DISCOVER, 1, 0, 5),
+    (n.IPPROTO_IP, n.IP_MTU_DISCOVER): Option(_get_discover, _set_discover, 0, 5),
     **_stored(n.IPPROTO_IP, n.IP_RECVERR, switch=True),
 }
 

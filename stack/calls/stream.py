@@ -57,7 +57,15 @@ class StreamSocket(Socket):
 
     def __init__(self, calls: Calls) -> None:
         super().__init__(calls)
-        self.options = TcpOptions()
+        host = calls.host
+        settings = host.tcp.settings
+        self.options = TcpOptions(
+            keepalive_idle=settings.keepalive_idle,
+            keepalive_interval=settings.keepalive_interval,
+            keepalive_count=settings.keepalive_count,
+            hop_limit=host.internet.settings.hop_limit,
+            dont_fragment=not settings.no_path_mtu_discovery,
+        )
         self.reuseport = False
         self.backlog = 0
         #: Whether the connection was once established (it may have ended since).

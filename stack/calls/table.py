@@ -27,6 +27,8 @@ class CallSettings:
     #: The most that SO_RCVBUF and SO_SNDBUF can ask for, in bytes, before doubling (net.core.rmem_max, wmem_max).
     max_receive_buffer: int = 4 << 20
     max_send_buffer: int = 4 << 20
+    #: Sockets may be bound to addresses that are not the host's (net.ipv4.ip_nonlocal_bind).
+    nonlocal_bind: bool = False
 
 
 class Calls:

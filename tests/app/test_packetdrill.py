@@ -214,7 +214,7 @@ def test_what_may_go_wrong() -> None:
         ("--colour=red\n0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3", "--colour"),
         ("`iptables -F`\n0 close(3) = 0", "iptables -F"),
         ("`sysctl -w net.ipv4.tcp_no_such_thing=1`\n0 close(3) = 0", "tcp_no_such_thing"),
-        ("`sysctl net.ipv4.tcp_rfc1337=1`\n0 close(3) = 0", "tcp_rfc1337"),
+        ("`sysctl net.ipv4.tcp_allowed_congestion_control=vegas`\n0 close(3) = 0", "vegas"),
         ("`ip route change 192.0.2.0/24 rto_min 5ms`\n0 close(3) = 0", "rto_min"),
         ("0 socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP) = 3", "IPv6"),
         ("0 fork() = 3", "fork"),

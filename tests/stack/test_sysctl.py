@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +15,9 @@ from netower.stack.client import start_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+IP_MTU_DISCOVER = 10
 
 
 @pytest.mark.parametrize("name", sysctl.names())
@@ -50,7 +55,8 @@ def test_linux_defaults() -> None:
         ("tcp_rmem", "a b c"),
         ("tcp_orphan_retries", ""),
         ("tcp_rmem", "4096 9000 8000"),
-        ("tcp_rfc1337", "1"),
+        ("tcp_rfc1337", "2"),
+        ("tcp_max_reordering", "many"),
         ("ip_local_port_range", "5000 4000"),
         ("tcp_fastopen_key", "1-2-3"),
         ("tcp_syncookies", "3"),
@@ -81,6 +87,59 @@ def test_changes_reach_the_host() -> None:
     assert (settings.orphan_retries, settings.receive_buffer, settings.max_receive_buffer) == (8, 50000, 200000)
     assert host.udp.ports.ephemeral == host.tcp.ports.ephemeral == (5000, 5001)
     assert host.internet.forwarding is True
+
+
+#: Where our values are others than Linux's: what grows with the machine there, what there are several of, and what
+#: this stack does in another way (docs/tcp.md).
+DIFFERENT = {
+    *("tcp_rmem", "tcp_wmem", "tcp_max_tw_buckets", "tcp_max_syn_backlog", "tcp_ehash_entries", "udp_hash_entries"),
+    *("tcp_congestion_control", "tcp_available_congestion_control", "tcp_allowed_congestion_control"),
+    *("tcp_mem", "udp_mem", "tcp_max_orphans", "tcp_limit_output_bytes", "tcp_challenge_ack_limit"),
+    *("tcp_available_ulp", "tcp_no_metrics_save", "tcp_orphan_retries", "tcp_retrans_collapse", "tcp_tw_reuse"),
+    *("tcp_comp_sack_nr", "tcp_ecn", "tcp_syn_linear_timeouts"),
+}
+#: Of what is not there: routes with several next hops, marks on packets, classes of memory.
+ABSENT = ("fib_", "fwmark_", "nexthop_", "raw_", "xfrm4_", "cipso_", "inet_peer_")
+
+
+@pytest.mark.live
+def test_the_names_and_defaults_are_the_kernels() -> None:
+    """A fresh network namespace has the kernel's defaults, but for some that it takes from the first one."""
+    host = Host()
+    for name in sorted(os.listdir("/proc/sys/net/ipv4")):
+        path = f"/proc/sys/net/ipv4/{name}"
+        if os.path.isfile(path) and not name.startswith(ABSENT) and name != "ipfrag_secret_interval":
+            ours = sysctl.read(host, f"net.ipv4.{name}")
+            with open(path) as file:
+                theirs = " ".join(file.read().split())
+            if name not in DIFFERENT:
+                assert ours == theirs, name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "option", "seen"),
+    [
+        ("tcp_keepalive_time", "7", (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE), 7),
+        ("tcp_keepalive_intvl", "8", (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL), 8),
+        ("tcp_keepalive_probes", "9", (socket.IPPROTO_TCP, socket.TCP_KEEPCNT), 9),
+        ("ip_default_ttl", "33", (socket.IPPROTO_IP, socket.IP_TTL), 33),
+        ("ip_no_pmtu_disc", "1", (socket.IPPROTO_IP, IP_MTU_DISCOVER), 0),
+    ],
+)
+def test_what_new_sockets_begin_with(name: str, value: str, option: tuple[int, int], seen: int) -> None:
+    host = Host()
+    sysctl.write(host, f"net.ipv4.{name}", value)
+    made = host.calls.socket(socket.AF_INET, socket.SOCK_STREAM)
+    assert int.from_bytes(made.getsockopt(*option), sys.byteorder) == seen
+
+
+def test_addresses_of_others_may_be_bound() -> None:
+    host = Host()
+    made = host.calls.socket(socket.AF_INET, socket.SOCK_STREAM)
+    with pytest.raises(OSError, match="Cannot assign"):
+        made.bind((bytes([192, 0, 2, 1]), 80))
+    sysctl.write(host, "net.ipv4.ip_nonlocal_bind", "1")
+    made.bind((bytes([192, 0, 2, 1]), 80))
 
 
 @pytest.fixture(scope="module")

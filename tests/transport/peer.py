@@ -35,7 +35,9 @@ class FakePath:
         self.broadcast = destination[-1] == 255
         self.confirmed = 0
 
-    def send(self, packet: Packet, protocol: int, *, hop_limit: int = 64, traffic_class: int = 0) -> None:
+    def send(
+        self, packet: Packet, protocol: int, *, hop_limit: int = 64, traffic_class: int = 0, dont_fragment: bool = True
+    ) -> None:
         assert protocol == 6
         if packet.end > self.mtu and not packet.segment_size:
             raise OSError(90, "too long")

@@ -334,12 +334,16 @@ def test_a_fin_again_is_acknowledged_and_starts_time_wait_again() -> None:
     assert not peer.tcp.connections
 
 
-def test_time_wait_cannot_be_assassinated() -> None:
-    peer = Peer()
+@pytest.mark.parametrize("protected", [False, True])
+def test_time_wait_ends_by_rst_unless_it_is_told_not_to(protected: bool) -> None:
+    peer = Peer(settings=TcpSettings(time_wait_ignores_rst=protected))
     time_wait(peer)
-    peer.send(RST)  # RFC 1337
+    peer.send(RST, seq=peer.seq + 1)  # RFC 5961 §3.2: only the exact number counts
     peer.none()
     assert peer.tcp.connections
+    peer.send(RST)
+    peer.none()
+    assert bool(peer.tcp.connections) is protected  # RFC 1337 §3
 
 
 def test_old_data_in_time_wait_are_acknowledged() -> None:

@@ -36,6 +36,8 @@ _HEADERS = {4: 40, 16: 60}
 #: What a peer takes that does not say (RFC 9293 §3.7.1, MUST-15 and MUST-16).
 _DEFAULT_MSS = {4: 536, 16: 1220}
 _TIMESTAMPS_SIZE = 12
+#: The value of tcp_timestamps with which all connections tell the host's clock.
+_PLAIN_TIMESTAMPS = 2
 #: IPv4's longest packet.
 _MAX_PACKET = 65535
 #: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
@@ -179,7 +181,8 @@ class Connection:
         self.predicted = False
 
         self.rcv_limit = self.rcv_space = 0
-        iss, self.timestamp_offset = tcp.initial_numbers.choose(self.key, tcp.scheduler.now)
+        iss, offset = tcp.initial_numbers.choose(self.key, tcp.scheduler.now)
+        self.timestamp_offset = 0 if settings.timestamps == _PLAIN_TIMESTAMPS else offset
         self.start_sending(iss)
         self.fin_queued = False
         self.congestion: CongestionControl = Reno(0)
@@ -189,7 +192,7 @@ class Connection:
         self.recovering = False
         self._start_recovery()
         self.peer_mss = _DEFAULT_MSS[len(remote[0])]
-        self.timestamps = settings.timestamps
+        self.timestamps = bool(settings.timestamps)
         self.use_path(path)
         self.small_sent = 0
         self.snd_limit = options.send_buffer or settings.send_buffer
@@ -276,14 +279,14 @@ class Connection:
         if (self.state not in SENDING and not self.early) or self.fin_queued:
             return 0
         free = max(self.snd_limit - (self.buffer.end - self.buffer.start), 0)
-        low_water = self.options.notsent_low_water
+        low_water = self.options.notsent_low_water or self.tcp.settings.notsent_low_water
         return min(free, max(low_water - self.unsent, 0)) if low_water else free
 
     @property
     def writable(self) -> bool:
         """Whether a writer should be woken: there is room for half of what is queued, so that it is not woken for every
         few bytes, and no more than half of what may be unsent is (both as on Linux)."""
-        low_water = self.options.notsent_low_water
+        low_water = self.options.notsent_low_water or self.tcp.settings.notsent_low_water
         if not self.room or (low_water and self.unsent * 2 >= low_water):
             return False
         queued = self.buffer.end - self.buffer.start
@@ -300,8 +303,8 @@ class Connection:
         buffer.append(data)
         if (buffer.end - buffer.start) * 3 > self.snd_limit * 2:
             self.room_wanted = True
-        if self.options.notsent_low_water:
-            self.unsent_full = self.unsent * 2 >= self.options.notsent_low_water
+        if low_water := self.options.notsent_low_water or self.tcp.settings.notsent_low_water:
+            self.unsent_full = self.unsent * 2 >= low_water
         self.mark()
 
     def write_urgent(self, data: Buffer) -> None:

@@ -153,6 +153,9 @@ def completed(c: Connection, segment: Segment) -> bool:
     listener = c.listener
     if listener is not None and listener.full and not c.early:
         c.tcp.counters["tcp.accept_queue_full"] += 1
+        if c.tcp.settings.abort_on_overflow:
+            c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
+            c.end(0)
         return False  # as Linux: the peer is kept waiting, and our SYN and ACK will be sent again
     if listener is not None and not c.early and not segment.length and c.retries < c.options.defer_accept:
         c.deferred = True

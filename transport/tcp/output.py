@@ -361,7 +361,13 @@ def _send(c: Connection, buffers: list[Buffer], payload: int) -> None:
     packet.checksum_offset = CHECKSUM_OFFSET
     options = c.options
     try:
-        path.send(packet, TCP, hop_limit=options.hop_limit, traffic_class=options.traffic_class)
+        path.send(
+            packet,
+            TCP,
+            hop_limit=options.hop_limit,
+            traffic_class=options.traffic_class,
+            dont_fragment=options.dont_fragment,
+        )
     except OSError as failure:
         # Too big for the path as it is by now: segments become smaller, and the timer sends this one again.
         c.soft_error = failure.errno or 0

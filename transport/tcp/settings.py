@@ -40,7 +40,22 @@ class TcpSettings:
     send_buffer: int = 256 << 10
     max_send_buffer: int = 4 << 20
     window_scaling: bool = True
-    timestamps: bool = True
+    #: 1: each connection's clock begins elsewhere (RFC 7323 §5.4), 2: all tell the host's; 0: off (tcp_timestamps).
+    timestamps: int = 1
+    #: What keep-alive begins with, unless the socket's options say otherwise (tcp_keepalive_time, _intvl, _probes).
+    keepalive_idle: float = 7200.0
+    keepalive_interval: float = 75.0
+    keepalive_count: int = 9
+    #: The most unsent bytes that a connection takes, where its socket does not say; 0: no limit (tcp_notsent_lowat).
+    notsent_low_water: int = 0
+    #: An RST does not end TIME-WAIT early (RFC 1337 §3; tcp_rfc1337).
+    time_wait_ignores_rst: bool = False
+    #: The urgent pointer is to the last urgent octet rather than to the one after it (tcp_stdurg).
+    urgent_octet: bool = False
+    #: Where the accept queue is full, the last ACK of a handshake is answered by RST (tcp_abort_on_overflow).
+    abort_on_overflow: bool = False
+    #: New sockets let routers fragment what they send; 0: they learn the path's MTU (ip_no_pmtu_disc).
+    no_path_mtu_discovery: int = 0
     #: The congestion controller, by its name in `controllers` (tcp_congestion_control).
     congestion: str = "cubic"
     #: Selective acknowledgment (tcp_sack).
@@ -90,6 +105,8 @@ class TcpOptions:
     #: The congestion controller, by its name in `controllers`; empty: the host's.
     congestion: str = ""
     hop_limit: int = 64
+    #: Segments are not fragmented on their way (RFC 1191); False: routers may.
+    dont_fragment: bool = True
     traffic_class: int = 0
     #: Acknowledge the next segments at once rather than wait for an answer to ride on.
     quick_ack: bool = True

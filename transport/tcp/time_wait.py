@@ -55,7 +55,10 @@ class TimeWait:
 
     def receive(self, packet: Packet, start: int, seq: int, ack: int, flags: int, window: int) -> None:
         """SEGMENT ARRIVES in TIME-WAIT (RFC 9293 §3.10.7.4)."""
-        if flags & RST:  # RFC 1337 §3: an old RST must not end TIME-WAIT early
+        if flags & RST:
+            # Second, check the RST bit (RFC 9293 §3.10.7.4, RFC 5961 §3.2); RFC 1337 §3 would rather not.
+            if seq == self.rcv_nxt & MASK and not self.tcp.settings.time_wait_ignores_rst:
+                self.tcp.time_wait.release(self)
             return
         segment = Segment(packet, start, seq, ack, flags, window)
         if flags & (SYN | ACK) == SYN and self._newer(segment):
