@@ -23,24 +23,11 @@ from .values import address, check_address, check_number, check_option_value, nu
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .process import Result, Waiting
-    from .syntax import Call, Expression
+    from .process import Result
+    from .program import Waiting
+    from .syntax import Expression
 
 _MAX_OPTION: Final = 1024
-
-
-def start(process: Process, call: Call) -> Result | Waiting:
-    """Make a call. Its result, or a generator if it may wait; raises what the call raises, Mismatch for what it gives
-    through pointers, and Unsupported for what is not known."""
-    make = _CALLS.get(call.name)
-    if make is None:
-        raise Unsupported(f"the call {call.name}")
-    try:
-        return make(process, *call.arguments)
-    except TypeError as failure:
-        if "argument" in str(failure):
-            raise Unsupported(f"{call.name} with {len(call.arguments)} arguments") from failure
-        raise
 
 
 def _socket(process: Process, family: Expression, kind: Expression, protocol: Expression) -> Result:
@@ -220,7 +207,7 @@ _WAITING: Final[dict[int, Callable[[StreamSocket], int]]] = {
     CONSTANTS["SIOCOUTQNSD"]: _unsent,
 }
 
-_CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {
+CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {
     "socket": _socket,
     "bind": _bind,
     "listen": _listen,

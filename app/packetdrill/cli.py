@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -11,6 +13,9 @@ from .configuration import Configuration
 from .engine import Outcome, Verdict, run_file
 from .errors import Unsupported
 from .report import print_outcomes
+
+#: How far from its time an event of the kernel's may happen, in microseconds: the clock is the real one.
+_KERNEL_TOLERANCE: Final = 10_000
 
 
 def _definition(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -27,10 +32,17 @@ def _definition(_context: click.Context, _parameter: click.Parameter, values: tu
               help="A word of the scripts, and what it stands for (repeatable).")  # fmt: skip
 @click.option("--strict-segments", "--strict_segments", is_flag=True,
               help="What a script sends or expects in one piece must be one segment.")  # fmt: skip
+@click.option("--kernel", is_flag=True,
+              help="The host under test is the kernel, in real time; takes root or user namespaces.")  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Show also what the scripts let pass.")
 @json_option
 def command(
-    arguments: tuple[str, ...], definitions: dict[str, str], strict_segments: bool, verbose: bool, as_json: bool
+    arguments: tuple[str, ...],
+    definitions: dict[str, str],
+    strict_segments: bool,
+    kernel: bool,
+    verbose: bool,
+    as_json: bool,
 ) -> int:
     """Run scripts in packetdrill's language against this stack, in virtual time.
 
@@ -46,6 +58,8 @@ def command(
       netower packetdrill --tolerance_usecs=10000 -D MSS=1000 scripts/*.pkt
     """  # fmt: skip
     configuration = Configuration(strict_segments=strict_segments)
+    if kernel:
+        configuration = replace(configuration, kernel=True, tolerance_usecs=_KERNEL_TOLERANCE)
     configuration, files = _read_arguments(arguments, configuration)
     scripts = [script for file in files for script in _scripts(Path(file))]
     if not scripts:

@@ -12,7 +12,7 @@ from .constants import STATES
 from .errors import Mismatch, Unsupported
 
 if TYPE_CHECKING:
-    from ...stack.calls import StreamSocket
+    from .program import Asked
 
 _PREFIX: Final = "tcpi_"
 
@@ -23,7 +23,7 @@ class Snippets:
     def __init__(self) -> None:
         self._names: dict[str, Any] = dict(STATES)
 
-    def run(self, text: str, line: int, socket: StreamSocket | None) -> None:
+    def run(self, text: str, line: int, socket: Asked | None) -> None:
         """Run a snippet, with the fields of ``socket``'s TCP_INFO as variables ``tcpi_…``; it prints to stderr.
 
         Raises Mismatch for an assertion that fails and any other error, Unsupported for a field of TCP_INFO that the

@@ -32,6 +32,8 @@ class Configuration:
     #: (in percent), whichever is more.
     tolerance_usecs: int = 4000
     tolerance_percent: float = 1.0
+    #: The host under test is the Linux kernel, not this stack.
+    kernel: bool = False
     #: A packet may not come as several.
     strict_segments: bool = False
     #: How long a tick of TCP's timestamps is, if their values are to be compared; 0: they are not.

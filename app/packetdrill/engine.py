@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Final
 
 from ...net.protocols import TCP
 from . import messages
+from .calls import CALLS
 from .code import Snippets
 from .configuration import Configuration
 from .errors import Mismatch, ScriptError, Unsupported
 from .flows import Flows
-from .machine import Machine
+from .machine import fast_open_cookies
 from .outbound import Outbound
 from .parser import parse
 from .process import Process
 from .shell import Shell
+from .stack_machine import StackMachine
 from .syntax import Call, Code, Command, Event, IcmpPacket, TcpPacket, UdpPacket
 from .task import Task
 from .wire import ECN, Datagram
@@ -25,8 +27,12 @@ from .wire import ECN, Datagram
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .machine import Machine
+    from .program import Program
     from .syntax import Action, IpInfo, Packet, Script
 
+#: What a script may take on the real clock, in seconds.
+_LONGEST: Final = 600.0
 #: How long is waited for an event that may happen at any time, in seconds.
 _AT_ANY_TIME: Final = 3600.0
 
@@ -51,8 +57,14 @@ class Outcome:
 
 
 def run_file(path: Path, configuration: Configuration, definitions: Mapping[str, str]) -> Outcome:
-    """Run the script in a file. Raises OSError and UnicodeDecodeError for a file that cannot be read."""
-    return run(path.read_text(), configuration, definitions, path.parent)
+    """Run the script in a file. Raises OSError and UnicodeDecodeError for a file that cannot be read; with the kernel
+    as the host under test PermissionError (EPERM), where there can be no network namespace."""
+    text = path.read_text()
+    if not configuration.kernel:
+        return run(text, configuration, definitions, path.parent)
+    from .kernel import in_namespace
+
+    return in_namespace(lambda: run(text, configuration, definitions, path.parent), _LONGEST)
 
 
 def run(
@@ -65,7 +77,7 @@ def run(
     line = 0
     configuration = configuration or Configuration()
     try:
-        words = {**PREDEFINED, **Machine(configuration).fast_open_cookies(), **(definitions or {})}
+        words = {**PREDEFINED, **fast_open_cookies(configuration), **(definitions or {})}
         script = parse(text, words)
         for name, value in script.options:
             configuration = configuration.with_option(name, value)
@@ -96,10 +108,8 @@ class Engine:
         self.line = 0
         self.remarks: list[str] = []
         self._configuration = configuration
-        self._machine = Machine(configuration)
-        self._flows = Flows(self._machine, configuration)
+        self._machine, self._flows, self._program = _host(configuration)
         self._outbound = Outbound(self._machine, self._flows, configuration)
-        self._process = Process(self._machine, self._flows, configuration)
         self._shell = Shell(self._machine, folder)
         self._snippets = Snippets()
         self._task: tuple[int, Task] | None = None
@@ -109,6 +119,7 @@ class Engine:
         """Raises Mismatch, Unsupported."""
         if script.setup is not None:
             self._shell.run(script.setup.text)
+        self._machine.begin()
         for event in script.events:
             self.line = event.line
             self._happen(event)
@@ -153,7 +164,7 @@ class Engine:
         if isinstance(action, Call):
             self._call(action, start)
         elif isinstance(action, Code):
-            self._snippets.run(action.text, self.line, self._process.under_test())
+            self._snippets.run(action.text, self.line, self._program.under_test())
         elif isinstance(action, Command):
             self._shell.run(action.text)
         else:
@@ -163,7 +174,7 @@ class Engine:
     def _call(self, call: Call, start: float) -> None:
         self._finish_task()
         until = None if call.until is None else start + call.until
-        task = Task(self._process, call, until)
+        task = Task(self._program, call, until)
         if until is not None:
             self._task = self.line, task
             self._check_task()
@@ -239,6 +250,19 @@ class Engine:
         if actual != packet:
             raise Mismatch("another message", str(packet), str(actual))
         return datagram
+
+
+def _host(configuration: Configuration) -> tuple[Machine, Flows, Program]:
+    """The host under test, and the program on it."""
+    if configuration.kernel:
+        from . import kernel  # takes 150 ms, and a Linux
+
+        machine = kernel.KernelMachine(configuration)
+        flows = Flows(machine, configuration)
+        return machine, flows, kernel.KernelProgram(machine, flows, configuration)
+    stack = StackMachine(configuration)
+    flows = Flows(stack, configuration)
+    return stack, flows, Process(stack, flows, configuration, CALLS)
 
 
 def _tos(info: IpInfo) -> int:

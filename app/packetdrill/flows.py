@@ -157,9 +157,8 @@ class Flows:
     def _has_ended(self, flow: Flow, syn: TcpPacket) -> bool:
         """Whether a SYN begins another connection: the stack does not know this one any more, or it is in TIME-WAIT and
         the SYN does not say where its numbers come to lie."""
-        ports = flow.remote_port.to_bytes(2) + flow.local_port.to_bytes(2)
-        known = self._machine.host.tcp.connections.get(self._machine.remote + self._machine.local + ports)
-        return known is None or (known.state is State.TIME_WAIT and not syn.seq)
+        state = self._machine.state(flow.local_port, flow.remote_port)
+        return state is None or (state is State.TIME_WAIT and not syn.seq)
 
 
 def ip_info(datagram: Datagram, expected: IpInfo) -> IpInfo:

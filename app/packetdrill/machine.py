@@ -1,39 +1,31 @@
-"""The machine under test: a host on one link, its clock, and what it has sent."""
+"""The machine under test, whichever it is: its clock, its link, and what it has sent."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
-from random import Random
 from typing import TYPE_CHECKING, Final
 
-from ...link import Scheduler
-from ...link.fed import FedLink
 from ...net.address import parse
 from ...stack import sysctl
-from ...stack.host import Host
 from ...transport.tcp.fast_open import siphash
-from .wire import Datagram
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...transport.tcp.state import State
     from .configuration import Configuration
+    from .wire import Datagram
 
-#: What an event takes, in seconds: no round trip of a script is nought, as on no machine.
-STEP: Final = 10e-6
-#: What packetdrill's scripts have for net.ipv4.tcp_fastopen_key, and what that is as bytes.
-_FAST_OPEN_KEY: Final = sysctl.fast_open_key("a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4")
-#: More than what is lost when times are added, in seconds.
-_INSTANT: Final = 1e-9
-#: The host's clock when the script begins: it was not switched on just now.
-_START: Final = 1000.0
+#: What packetdrill's scripts have for net.ipv4.tcp_fastopen_key.
+FAST_OPEN_KEY: Final = "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"
 
 
-class Machine:
+class Machine(ABC):
     """A host with one interface, ``tun0``, behind which are the gateway and the remote host, both played by the script.
 
     ``sent`` are the packets that it has sent and that nobody has asked for yet. ``settled`` is called whenever
-    something has happened on the host.
+    something may have happened on the host.
     """
 
     def __init__(self, configuration: Configuration) -> None:
@@ -41,53 +33,62 @@ class Machine:
         self.remote = parse(configuration.remote_ip)
         self.sent: deque[Datagram] = deque()
         self.settled: Callable[[], None] = lambda: None
-        self.scheduler = Scheduler(_START)
-        self.host = Host("machine", scheduler=self.scheduler, random=Random(0))
-        self.host.tcp.fast_open.set_key(_FAST_OPEN_KEY)
-        self.link = FedLink(self._capture, mtu=configuration.mtu)
-        self.interface = self.host.attach(self.link, f"{configuration.local_ip}/{configuration.prefix}", name="tun0")
-        self.host.routes.add("default", via=configuration.gateway_ip, interface=self.interface)
 
-    def fast_open_cookies(self) -> dict[str, str]:
-        """The words that scripts have for the cookie that the stack gives the remote host, and what they stand for:
-        with the key above, and with a key of zeros."""
-        addresses = self.remote + self.local
-        keys = {"TFO_COOKIE": _FAST_OPEN_KEY, "TFO_COOKIE_ZERO": bytes(len(_FAST_OPEN_KEY))}
-        return {word: siphash(key, addresses).to_bytes(8, "little").hex() for word, key in keys.items()}
+    # -- time
 
     @property
+    @abstractmethod
     def now(self) -> float:
         """Seconds since the script began."""
-        return self.scheduler.now - _START
 
-    def _capture(self, packet: bytes) -> None:
-        self.sent.append(Datagram.from_bytes(packet, self.now))
+    @abstractmethod
+    def begin(self) -> None:
+        """The script's time begins now."""
 
-    def inject(self, datagram: Datagram) -> None:
-        """A packet arrives."""
-        self.link.feed(datagram.to_bytes())
-
-    def wake_at(self, time: float) -> None:
-        """See to it that ``settled`` is called at that time, not an instant before."""
-        self.scheduler.call_at(_START + time + _INSTANT, bool)
-
+    @abstractmethod
     def settle(self) -> None:
-        """Let the host do what an event has left it to do; that takes a moment."""
-        self.host.pump()
-        self.settled()
-        self._move(self.scheduler.now + STEP)
+        """Let the host do what an event has left it to do."""
 
+    @abstractmethod
     def run(self, until: float, done: Callable[[], object] = bool) -> None:
         """Let time pass: up to ``until``, or as soon as ``done`` says so."""
-        until += _START
-        while not done():
-            due = self.host.next_event()
-            if due is None or due > until:
-                self._move(until)
-                return
-            self._move(due)
 
-    def _move(self, clock: float) -> None:
-        self.host.advance(clock)
-        self.host.pump()
-        self.settled()
+    @abstractmethod
+    def wake_at(self, time: float) -> None:
+        """See to it that ``settled`` is called at that time, not an instant before."""
+
+    # -- the link
+
+    @abstractmethod
+    def inject(self, datagram: Datagram) -> None:
+        """A packet arrives."""
+
+    # -- what flows and commands ask of it
+
+    @abstractmethod
+    def state(self, local_port: int, remote_port: int) -> State | None:
+        """Of the connection with the remote host between these ports, or None."""
+
+    @abstractmethod
+    def has_sysctl(self, name: str) -> bool: ...
+
+    @abstractmethod
+    def set_sysctl(self, name: str, value: str) -> None:
+        """Raises KeyError for a setting that is not known, ValueError for a value that it does not take."""
+
+    @abstractmethod
+    def replace_route(self, destination: str, mtu: int) -> None:
+        """Give the route to ``destination`` (a prefix) this MTU, 0: that of the link; it is made if there is none."""
+
+    @abstractmethod
+    def set_mtu(self, mtu: int) -> None:
+        """Of the link, which holds for the routes over it."""
+
+
+def fast_open_cookies(configuration: Configuration) -> dict[str, str]:
+    """The words that scripts have for the cookie that the host under test gives the remote host, and what they stand
+    for: with the key above, and with a key of zeros."""
+    addresses = parse(configuration.remote_ip) + parse(configuration.local_ip)
+    key = sysctl.fast_open_key(FAST_OPEN_KEY)
+    keys = {"TFO_COOKIE": key, "TFO_COOKIE_ZERO": bytes(len(key))}
+    return {word: siphash(key, addresses).to_bytes(8, "little").hex() for word, key in keys.items()}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Flags of which a segment can stand for its neighbors only where its own bytes are.
 _SINGLE: Final = flag_bits("SFR")
+#: Flags that only the last has of several segments that an interface cuts from one.
+_LAST: Final = flag_bits("FP")
 #: How long a packet that did not come in time is waited for, only to tell, in seconds.
 _LOOK_AHEAD: Final = 5.0
 
@@ -69,6 +71,8 @@ class Outbound:
         if first is None:
             raise self._too_late(expected, self.next(fits, deadline + _LOOK_AHEAD), pieces)
         flow, segment = pieces[-1]
+        if self._is_yet_to_be_cut(first, segment, expected):
+            segment = self._cut(first, segment, expected.length)
         info = ip_info(first, expected.ip)
         actual = flow.to_script(segment, info, expected)
         while self._goes_on(expected, actual, segment):
@@ -78,6 +82,20 @@ class Outbound:
             actual = _joined(actual, flow.to_script(segment, info, expected))
         self._compare(expected, actual)
         return first
+
+    def _is_yet_to_be_cut(self, datagram: Datagram, segment: Segment, expected: TcpPacket) -> bool:
+        """Whether the script has the first segments of what the host left to its interface to cut into several."""
+        size = datagram.segment_size
+        if not size or self._configuration.strict_segments:
+            return False
+        return 0 < expected.length < segment.length and not expected.length % size
+
+    def _cut(self, datagram: Datagram, segment: Segment, length: int) -> Segment:
+        """The first ``length`` bytes of a segment, as the interface would send them; the others are put back."""
+        rest = replace(segment, seq=segment.seq + length & 0xFFFFFFFF, length=segment.length - length)
+        data = rest.to_bytes(datagram.source, datagram.destination)
+        self._machine.sent.appendleft(replace(datagram, data=data))
+        return replace(segment, length=length, flags=segment.flags & ~_LAST)
 
     def _too_late(self, expected: TcpPacket, late: Datagram | None, pieces: list[tuple[Flow, Segment]]) -> Mismatch:
         """Nothing came in time; ``late`` is what came then."""

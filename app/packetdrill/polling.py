@@ -16,7 +16,8 @@ from .values import check, check_number, number, show
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .process import Process, Result, Waiting
+    from .process import Process, Result
+    from .program import Waiting
     from .syntax import Expression
 
 #: Reported also when nobody asked for them.
@@ -34,14 +35,14 @@ def _limit(process: Process, milliseconds: Expression) -> float | None:
 
 
 def _poll(process: Process, entries: Expression, count: Expression, timeout: Expression) -> Waiting:
-    structs = _structs(entries)
+    asked = structs(entries)
     limit = _limit(process, timeout)
     while True:
-        found = [_returned(process, struct) for struct in structs]
+        found = [_returned(process, struct) for struct in asked]
         if any(found) or (limit is not None and process.now >= limit):
             break
         yield limit
-    for struct, events in zip(structs, found, strict=True):
+    for struct, events in zip(asked, found, strict=True):
         expected = struct.get("revents")
         if expected is not None:
             check_number("revents", expected, events)
@@ -56,12 +57,12 @@ def _returned(process: Process, struct: Struct) -> int:
     return opened.socket.readiness() & ((0 if events is None else number(events)) | _ALWAYS)
 
 
-def _structs(expression: Expression) -> list[Struct]:
+def structs(expression: Expression) -> list[Struct]:
     items = expression.items if isinstance(expression, Array) else (expression,)
-    structs = [item for item in items if isinstance(item, Struct)]
-    if len(structs) != len(items):
+    found = [item for item in items if isinstance(item, Struct)]
+    if len(found) != len(items):
         raise Unsupported(f"structures written as {show(expression)}")
-    return structs
+    return found
 
 
 def _epoll_create(process: Process, size: Expression) -> Result:
@@ -84,12 +85,12 @@ def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: E
         return 0
     if (what == _ADD) == (key in interests):
         raise error(errno.EEXIST if key in interests else errno.ENOENT)
-    struct = _structs(event)[0]
-    interests[key] = Interest(number(struct.get("events") or Number(0)) & _UNTOUCHED, _data(struct))
+    struct = structs(event)[0]
+    interests[key] = Interest(number(struct.get("events") or Number(0)) & _UNTOUCHED, event_data(struct))
     return 0
 
 
-def _data(struct: Struct) -> int:
+def event_data(struct: Struct) -> int:
     """The number that stands in a struct epoll_event for the one who asks."""
     given = (struct.get(name) for name in _DATA)
     return next((number(value) for value in given if value is not None), 0)
@@ -105,16 +106,21 @@ def _epoll_wait(
         if found or (limit is not None and process.now >= limit):
             break
         yield limit
-    expected = [
-        (number(struct.get("events") or Number(0)) & _UNTOUCHED, _data(struct))
-        for struct in (_structs(events) if isinstance(events, Struct | Array) else ())
-    ]
+    expected = expected_events(events)
     if found and expected:
-        check("events", _shown(expected[: len(found)]), _shown(found[: len(expected)]))
+        check("events", show_events(expected[: len(found)]), show_events(found[: len(expected)]))
     return len(found)
 
 
-def _shown(events: list[tuple[int, int]]) -> str:
+def expected_events(events: Expression) -> list[tuple[int, int]]:
+    """What the script says that epoll_wait gives; empty if it does not say."""
+    return [
+        (number(struct.get("events") or Number(0)) & _UNTOUCHED, event_data(struct))
+        for struct in (structs(events) if isinstance(events, Struct | Array) else ())
+    ]
+
+
+def show_events(events: list[tuple[int, int]]) -> str:
     return ", ".join(f"{{events={bits:#x}, data={data}}}" for bits, data in events)
 
 

@@ -1,28 +1,26 @@
-"""The program that a script plays: its descriptors, and what it means for a call to wait."""
+"""The program that a script plays on this stack: its descriptors, and what it means for a call to wait."""
 
 from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ...stack.calls import DatagramSocket, Socket, StreamSocket
 from ...stack.calls import numbers as n
 from ...transport.errors import error
 from ...transport.tcp.state import OPENING, State
 from .errors import Unsupported
+from .program import Program
 from .values import number
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from .configuration import Configuration
     from .flows import Flows
-    from .machine import Machine
+    from .stack_machine import StackMachine
     from .syntax import Expression
-
-#: A call that may wait: it yields until when at most (seconds of the script, None: for ever) and is resumed whenever
-#: something has happened; its result is an int, or what a new descriptor is to stand for.
-Waiting = Generator[float | None, None, "Result"]
 
 
 class Descriptor:
@@ -75,18 +73,19 @@ class Interest:
 Result = int | Descriptor | Epoll
 
 
-class Process:
-    """The script's process. Its descriptors have the numbers that the script gives them."""
+class Process(Program):
+    """The script's process."""
 
-    def __init__(self, machine: Machine, flows: Flows, configuration: Configuration) -> None:
+    def __init__(
+        self,
+        machine: StackMachine,
+        flows: Flows,
+        configuration: Configuration,
+        calls: Mapping[str, Callable[..., Any]],
+    ) -> None:
+        super().__init__(machine, flows, configuration, calls)
         self.machine = machine
-        self.flows = flows
-        self.configuration = configuration
         self.table: dict[int, Descriptor | Epoll] = {}
-
-    @property
-    def now(self) -> float:
-        return self.machine.now
 
     def descriptor(self, expression: Expression) -> Descriptor:
         """Raises OSError EBADF, ENOTSOCK."""
@@ -110,7 +109,6 @@ class Process:
         self.table[number] = opened
 
     def under_test(self) -> StreamSocket | None:
-        """The socket that assertions are about: that of the current connection, else the stream made last."""
         flow = self.flows.current
         found = None
         for opened in self.table.values():

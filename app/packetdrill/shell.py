@@ -12,9 +12,6 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from ...net.address import Prefix
-from ...net.routing import Route
-from ...stack import sysctl
 from .errors import Unsupported
 
 if TYPE_CHECKING:
@@ -89,7 +86,7 @@ class Shell:
 
     def _set(self, name: str, value: str) -> None:
         try:
-            sysctl.write(self._machine.host, name, value)
+            self._machine.set_sysctl(name, value)
         except (KeyError, ValueError) as failure:
             raise Unsupported(str(failure.args[0])) from failure
 
@@ -111,9 +108,9 @@ class Shell:
 
     def _adopt(self, name: str, value: str) -> None:
         value = _ARITHMETIC.sub(_computed, value)
-        if name in sysctl.names():
+        if self._machine.has_sysctl(name):
             try:
-                sysctl.write(self._machine.host, name, value)
+                self._machine.set_sysctl(name, value)
             except ValueError:
                 return  # a value that this stack does not offer: its own stays
 
@@ -127,7 +124,7 @@ class Shell:
             case ["route" | "ro" | "r", verb, *rest] if verb in _ROUTE_VERBS:
                 self._route(rest)
             case ["link" | "l", "set", *rest] if "mtu" in rest:
-                self._mtu(rest[rest.index("mtu") + 1])
+                self._machine.set_mtu(int(rest[rest.index("mtu") + 1]))
             case _:
                 raise Unsupported(f"the command ip {' '.join(words)}")
 
@@ -145,28 +142,13 @@ class Shell:
                 rest.pop(0)
             else:
                 raise Unsupported(f"the route attribute {word}")
-        self._replace_route(destination, mtu)
-
-    def _replace_route(self, destination: str, mtu: int) -> None:
-        machine = self._machine
-        text = "0.0.0.0/0" if destination == "default" else str(ip_network(destination, strict=False))
-        prefix = Prefix.parse(text)
-        via = None
-        for route in list(machine.host.routes):
-            if route.prefix == prefix or (not route.prefix.length and via is None):
-                via = route.via
-            if route.prefix == prefix:
-                machine.host.routes.discard(route)
-        machine.host.routes.insert(Route(prefix, machine.interface, via, mtu=mtu))
+        prefix = "0.0.0.0/0" if destination == "default" else str(ip_network(destination, strict=False))
+        self._machine.replace_route(prefix, mtu)
 
     def _ifconfig(self, words: Sequence[str]) -> None:
         if "mtu" not in words:
             raise Unsupported(f"the command ifconfig {' '.join(words)}")
-        self._mtu(words[words.index("mtu") + 1])
-
-    def _mtu(self, mtu: str) -> None:
-        """The link's, which holds for the routes over it."""
-        self._replace_route("default", int(mtu))
+        self._machine.set_mtu(int(words[words.index("mtu") + 1]))
 
     def _tc(self, words: Sequence[str]) -> None:
         if "qdisc" not in words or not set(words) & {*_PLAIN_QUEUES, "del"}:

@@ -4,33 +4,31 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from . import calls
 from .errors import Mismatch, Unsupported
-from .process import Descriptor, Epoll
 from .syntax import Anything
 from .values import number, show
 
 if TYPE_CHECKING:
-    from .process import Process, Result, Waiting
+    from .program import Program, Waiting
     from .syntax import Call
 
 
 class Task:
     """``call`` is made at once; if it waits, `resume` takes it up again. ``finished``: when it returned, or None."""
 
-    def __init__(self, process: Process, call: Call, until: float | None) -> None:
+    def __init__(self, program: Program, call: Call, until: float | None) -> None:
         self.call = call
         self.until = until
         self.finished: float | None = None
-        self._process = process
-        self._result: Result | OSError = 0
+        self._program = program
+        self._result: Any = 0
         self._mismatch: Mismatch | Unsupported | None = None
         self._waiting: Waiting | None = None
         self._woken_at: float | None = None
         try:
-            begun = calls.start(process, call)
+            begun = program.start(call)
         except OSError as failure:
             self._finish(failure)
             return
@@ -56,11 +54,11 @@ class Task:
         else:
             if limit is not None and limit != self._woken_at:
                 self._woken_at = limit
-                self._process.machine.wake_at(limit)
+                self._program.wake_at(limit)
 
-    def _finish(self, result: Result | OSError) -> None:
+    def _finish(self, result: Any) -> None:
         self._result = result
-        self.finished = self._process.now
+        self.finished = self._program.now
 
     def check(self) -> None:
         """Compare the result of the finished call, and give a new descriptor its number.
@@ -74,21 +72,21 @@ class Task:
             return
         wanted = number(expected)
         result = self._result
-        if isinstance(result, Descriptor | Epoll) and wanted >= 0:
-            self._process.open(wanted, result)
+        if _is_opened(result) and wanted >= 0:
+            self._program.open(wanted, result)
             return
         if self._is(result, wanted):
             return
         self._excuse(result)
         raise Mismatch(f"{self.call.name} returned something else", self._written(), self._actual())
 
-    def _is(self, result: Result | OSError, wanted: int) -> bool:
+    def _is(self, result: Any, wanted: int) -> bool:
         if isinstance(result, OSError):
             named = self.call.errno
             return wanted == -1 and (named is None or errno.errorcode.get(result.errno or 0) == _canonical(named))
         return result == wanted and self.call.errno is None
 
-    def _excuse(self, result: Result | OSError) -> None:
+    def _excuse(self, result: Any) -> None:
         """An option that the stack does not know is no failure of its behavior."""
         if isinstance(result, OSError) and result.errno == errno.ENOPROTOOPT and self.call.name.endswith("sockopt"):
             raise Unsupported(f"the socket option {show(self.call.arguments[2])}")
@@ -100,10 +98,15 @@ class Task:
         result = self._result
         if isinstance(result, OSError):
             return f"{self._head()} = -1 {errno.errorcode.get(result.errno or 0, result.errno)}"
-        return f"{self._head()} = {'a descriptor' if isinstance(result, Descriptor | Epoll) else result}"
+        return f"{self._head()} = {'a descriptor' if _is_opened(result) else result}"
 
     def _head(self) -> str:
         return f"{self.call.name}({', '.join(map(show, self.call.arguments))})"
+
+
+def _is_opened(result: Any) -> bool:
+    """Whether the call has made something that a descriptor stands for."""
+    return not isinstance(result, int | OSError)
 
 
 def _canonical(name: str) -> str:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...stack.calls import StreamSocket
-    from .process import Descriptor, Process, Waiting
+    from .process import Descriptor, Process
+    from .program import Waiting
     from .syntax import Expression
 
 _MSG_DONTWAIT: Final = CONSTANTS["MSG_DONTWAIT"]
@@ -64,14 +65,14 @@ def _sendto(
 
 
 def _writev(process: Process, fd: Expression, pieces: Expression, count: Expression) -> int | Waiting:
-    return _put(process, process.descriptor(fd), _gathered(pieces), _NO_FLAGS, Name("NULL"))
+    return _put(process, process.descriptor(fd), gathered(pieces), _NO_FLAGS, Name("NULL"))
 
 
 def _sendmsg(process: Process, fd: Expression, message: Expression, flags: Expression) -> int | Waiting:
     descriptor = process.descriptor(fd)
-    message = _message(message)
+    message = message_of(message)
     where = message.get("msg_name") or Name("NULL")
-    return _put(process, descriptor, _gathered(message.get("msg_iov")), flags, where)
+    return _put(process, descriptor, gathered(message.get("msg_iov")), flags, where)
 
 
 def _put(
@@ -159,13 +160,13 @@ def _recvfrom(
 
 
 def _readv(process: Process, fd: Expression, pieces: Expression, count: Expression) -> Waiting:
-    content, _, _ = yield from _get(process, process.descriptor(fd), _space(pieces), _NO_FLAGS)
+    content, _, _ = yield from _get(process, process.descriptor(fd), space(pieces), _NO_FLAGS)
     return len(content)
 
 
 def _recvmsg(process: Process, fd: Expression, message: Expression, flags: Expression) -> Waiting:
-    message = _message(message)
-    content, source, given = yield from _get(process, process.descriptor(fd), _space(message.get("msg_iov")), flags)
+    message = message_of(message)
+    content, source, given = yield from _get(process, process.descriptor(fd), space(message.get("msg_iov")), flags)
     check_address(message.get("msg_name") or Anything(), source)
     check_number("msg_flags", message.get("msg_flags") or Anything(), given)
     return len(content)
@@ -214,7 +215,7 @@ def _get_datagram(process: Process, socket: DatagramSocket, size: int, flags: in
 # -- structures
 
 
-def _message(expression: Expression) -> Struct:
+def message_of(expression: Expression) -> Struct:
     """struct msghdr"""
     if not isinstance(expression, Struct):
         raise Unsupported(f"a message written as {show(expression)}")
@@ -235,11 +236,11 @@ def _pieces(expression: Expression | None) -> list[tuple[Expression, int]]:
     return pieces
 
 
-def _gathered(expression: Expression | None) -> bytes:
+def gathered(expression: Expression | None) -> bytes:
     return b"".join(data(content, size) for content, size in _pieces(expression))
 
 
-def _space(expression: Expression | None) -> int:
+def space(expression: Expression | None) -> int:
     return sum(size for _, size in _pieces(expression))
 
 

@@ -45,6 +45,8 @@ class Datagram:
     time: float = 0.0
     tos: int = 0
     ttl: int = 64
+    #: Of a packet that is yet to be cut into segments: how long these are.
+    segment_size: int = 0
 
     def to_bytes(self) -> bytes:
         size = ip.HEADER_SIZE + len(self.data)

@@ -56,8 +56,9 @@ _REORDERING: Final = 3
 
 
 def read_tcp_info(value: bytes) -> dict[str, int]:
-    """The fields of a whole structure by name, without their prefix; bit fields are still together."""
-    return dict(zip(_CODES, _INFO.unpack(value), strict=True))
+    """The fields of a structure by name, without their prefix; bit fields are still together. An older kernel's lacks
+    some at the end, a newer one's has more."""
+    return dict(zip(_CODES, _INFO.unpack(value[: _INFO.size].ljust(_INFO.size, b"\0")), strict=True))
 
 
 def tcp_info(socket: Any) -> bytes:

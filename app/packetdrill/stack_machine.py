@@ -1,0 +1,102 @@
+"""This stack as the machine under test, in virtual time."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from ...link import Scheduler
+from ...link.fed import FedLink
+from ...net.address import Prefix
+from ...net.routing import Route
+from ...stack import sysctl
+from ...stack.host import Host
+from .machine import FAST_OPEN_KEY, Machine
+from .wire import Datagram
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...transport.tcp.state import State
+    from .configuration import Configuration
+
+#: What an event takes, in seconds: no round trip of a script is nought, as on no machine.
+STEP: Final = 10e-6
+#: More than what is lost when times are added, in seconds.
+_INSTANT: Final = 1e-9
+#: The host's clock when the script begins: it was not switched on just now.
+_START: Final = 1000.0
+
+
+class StackMachine(Machine):
+    """A host on a clock that jumps from event to event."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        super().__init__(configuration)
+        self.scheduler = Scheduler(_START)
+        self.host = Host("machine", scheduler=self.scheduler, random=Random(0))
+        self.host.tcp.fast_open.set_key(sysctl.fast_open_key(FAST_OPEN_KEY))
+        self.link = FedLink(self._capture, mtu=configuration.mtu)
+        self.interface = self.host.attach(self.link, f"{configuration.local_ip}/{configuration.prefix}", name="tun0")
+        self.host.routes.add("default", via=configuration.gateway_ip, interface=self.interface)
+        self._began_at = _START
+
+    def begin(self) -> None:
+        self._began_at = self.scheduler.now
+
+    @property
+    def now(self) -> float:
+        return self.scheduler.now - self._began_at
+
+    def _capture(self, packet: bytes) -> None:
+        self.sent.append(Datagram.from_bytes(packet, self.now))
+
+    def inject(self, datagram: Datagram) -> None:
+        self.link.feed(datagram.to_bytes())
+
+    def wake_at(self, time: float) -> None:
+        self.scheduler.call_at(self._began_at + time + _INSTANT, bool)
+
+    def settle(self) -> None:
+        """That takes a moment."""
+        self.host.pump()
+        self.settled()
+        self._move(self.scheduler.now + STEP)
+
+    def run(self, until: float, done: Callable[[], object] = bool) -> None:
+        until += self._began_at
+        while not done():
+            due = self.host.next_event()
+            if due is None or due > until:
+                self._move(until)
+                return
+            self._move(due)
+
+    def _move(self, clock: float) -> None:
+        self.host.advance(clock)
+        self.host.pump()
+        self.settled()
+
+    def state(self, local_port: int, remote_port: int) -> State | None:
+        ports = remote_port.to_bytes(2) + local_port.to_bytes(2)
+        known = self.host.tcp.connections.get(self.remote + self.local + ports)
+        return known.state if known is not None else None
+
+    def has_sysctl(self, name: str) -> bool:
+        return name in sysctl.names()
+
+    def set_sysctl(self, name: str, value: str) -> None:
+        sysctl.write(self.host, name, value)
+
+    def replace_route(self, destination: str, mtu: int) -> None:
+        prefix = Prefix.parse(destination)
+        via = None
+        for route in list(self.host.routes):
+            if route.prefix == prefix or (not route.prefix.length and via is None):
+                via = route.via
+            if route.prefix == prefix:
+                self.host.routes.discard(route)
+        self.host.routes.insert(Route(prefix, self.interface, via, mtu=mtu))
+
+    def set_mtu(self, mtu: int) -> None:
+        self.replace_route("0.0.0.0/0", mtu)

@@ -1,0 +1,77 @@
+"""The runner with the kernel as the host under test."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from netower.app.packetdrill.configuration import Configuration
+from netower.app.packetdrill.engine import Outcome, Verdict, run_file
+from netower.app.packetdrill.kernel import in_namespace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.live
+
+KERNEL = Configuration(kernel=True, tolerance_usecs=100_000)
+LISTEN = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
++0 bind(3, ..., ...) = 0
++0 listen(3, 1) = 0
++0 < S 0:0(0) win 65535 <mss 1000>
++0 > S. 0:0(0) ack 1 <...>
++.01 < . 1:1(0) ack 1 win 65535
++0 accept(3, ..., ...) = 4
+"""
+
+
+def outcome(folder: Path, text: str) -> Outcome:
+    script = folder / "script.pkt"
+    script.write_text(text)
+    return run_file(script, KERNEL, {})
+
+
+def test_the_kernel_passes(tmp_path: Path) -> None:
+    story = """+.1...0.2 read(4, ..., 100) = 3
++.1 < P. 1:4(3) ack 1 win 65535
++0 > . 1:1(0) ack 4
++0 write(4, "hello", 5) = 5
++0 > P. 1:6(5) ack 4
++0 %{ assert tcpi_unacked == 1 and tcpi_snd_mss == 1000 }%
+"""
+    assert outcome(tmp_path, LISTEN + story).verdict is Verdict.PASSED
+
+
+def test_segments_that_the_interface_cuts_may_be_expected_one_by_one(tmp_path: Path) -> None:
+    story = """+0 send(4, ..., 3000, 0) = 3000
++0 > . 1:1001(1000) ack 1
++0 > . 1001:2001(1000) ack 1
++0 > P. 2001:3001(1000) ack 1
+"""
+    assert outcome(tmp_path, LISTEN + story).verdict is Verdict.PASSED
+
+
+def test_a_call_that_waits_is_noticed(tmp_path: Path) -> None:
+    result = outcome(tmp_path, LISTEN + "+0 read(4, ..., 100) = 3\n")
+    assert (result.verdict, result.reason) == (Verdict.FAILED, "the call waits")
+
+
+def test_another_packet_fails(tmp_path: Path) -> None:
+    result = outcome(tmp_path, LISTEN + "+0 close(4) = 0\n+0 > R. 1:1(0) ack 1\n")
+    assert (result.verdict, result.line) == (Verdict.FAILED, 9)
+    assert result.actual.startswith("> F. 1:1(0) ack 1")
+
+
+def test_a_setting_is_the_namespaces_alone(tmp_path: Path) -> None:
+    assert outcome(tmp_path, "`sysctl net.ipv4.tcp_sack=0`\n" + LISTEN).verdict is Verdict.PASSED
+    assert outcome(tmp_path, "`sysctl net.ipv4.tcp_nonsense=0`\n" + LISTEN).verdict is Verdict.SKIPPED
+    with open("/proc/sys/net/ipv4/tcp_sack") as sack:
+        assert sack.read() == "1\n"
+
+
+def test_what_is_raised_within_comes_out() -> None:
+    with pytest.raises(KeyError):
+        in_namespace(lambda: {}["nothing"], 5)
+    with pytest.raises(TimeoutError):
+        in_namespace(lambda: time.sleep(9), 0.05)
