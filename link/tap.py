@@ -47,6 +47,7 @@ NEEDS_CSUM: Final = 1
 DATA_VALID: Final = 2
 GSO_TCPV4: Final = 1
 GSO_TCPV6: Final = 4
+GSO_ECN: Final = 0x80
 
 OffloadHeader: Final = construct.Struct(
     "flags" / construct.Int8un,
@@ -65,6 +66,9 @@ _READ_SIZE: Final = 65536 + 18 + _SIZE
 #: The most buffers that one writev takes (UIO_MAXIOV).
 _MOST_BUFFERS: Final = 1024
 _TCP_HEADER_SIZE: Final = 20
+#: Where TCP's flags are in its header, and the one that is the first segment's alone (RFC 3168 §6.1.2).
+_TCP_FLAGS: Final = 13
+_CWR: Final = 0x80
 
 #: Why a frame could not be sent, in the words of ``counters``; any other error is not the wire's.
 _DROPS: Final = {
@@ -119,6 +123,8 @@ class _Tunnel:
         if not segment_size:
             return OFFLOAD_HEADER.pack(NEEDS_CSUM, 0, 0, 0, start, offset)
         kind = GSO_TCPV6 if self._carries_ipv6(packet.buffers[0]) else GSO_TCPV4
+        if _octet(packet.buffers, start + _TCP_FLAGS) & _CWR:
+            kind |= GSO_ECN
         return OFFLOAD_HEADER.pack(NEEDS_CSUM, kind, start + _TCP_HEADER_SIZE, segment_size, start, offset)
 
     def _carries_ipv6(self, start: Buffer) -> bool:
@@ -215,6 +221,16 @@ class Tun(_Tunnel):
 
     def _carries_ipv6(self, start: Buffer) -> bool:
         return start[0] >> 4 == 6
+
+
+def _octet(buffers: list[Buffer], position: int) -> int:
+    """The octet at ``position`` of a packet."""
+    for buffer in buffers:
+        size = len(buffer)
+        if position < size:
+            return buffer[position]
+        position -= size
+    return 0
 
 
 def _read_offloads(packet: Packet, header: bytes) -> None:

@@ -27,6 +27,11 @@ _COPIED: Final = 0x80
 
 REASSEMBLY_TIME_EXCEEDED: Final = 1
 
+#: The ECN field, and two of its values as bits: not ECN-capable, congestion experienced (RFC 3168 §5).
+_ECN: Final = 0b11
+_NOT_CAPABLE: Final = 1 << 0b00
+_MARKED: Final = 1 << 0b11
+
 
 def fragments(header: Buffer, payload: list[Buffer], mtu: int) -> Iterator[Packet]:
     """The fragments of at most ``mtu`` bytes in which a datagram travels.
@@ -74,7 +79,7 @@ def _copied_options(options: bytes) -> bytes:
 class _Datagram:
     """A datagram of which some fragments are there."""
 
-    __slots__ = ("deadline", "first", "memory", "pieces", "received", "starts", "total")
+    __slots__ = ("codepoints", "deadline", "first", "memory", "pieces", "received", "starts", "total")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
@@ -87,6 +92,8 @@ class _Datagram:
         #: The fragment with the header that counts.
         self.first: Packet | None = None
         self.memory = 0
+        #: Which values the ECN fields of the pieces had, one bit for each.
+        self.codepoints = 0
 
     def add(self, start: int, piece: memoryview, more: bool) -> str | None:
         """Take a piece. Returns what is wrong with it, if anything: "duplicate", or something worse."""
@@ -150,12 +157,16 @@ class Reassembly:
                 self._remove(key)
             return None
         self._charge(datagram, len(frame) + _OVERHEAD)
+        datagram.codepoints |= 1 << (frame[network + 1] & _ECN)
         if start == 0:
             datagram.first = packet
         if datagram.received != datagram.total:
             return None
         if key in self._datagrams:
             self._remove(key)
+        if datagram.codepoints & _NOT_CAPABLE and datagram.codepoints != _NOT_CAPABLE:
+            counters["ip.fragment_ecn"] += 1  # RFC 3168 §5.3: a mark on what cannot have one may say anything
+            return None
         counters["ip.reassembled"] += 1
         return _whole(datagram)
 
@@ -201,6 +212,8 @@ def _whole(datagram: _Datagram) -> Packet:
     first = datagram.first
     assert first is not None
     frame = bytearray(first.buffers[0][: first.offset])
+    if datagram.codepoints & _MARKED:
+        frame[first.network + 1] |= _ECN  # RFC 3168 §5.3: no mark gets lost
     size = first.offset - first.network + datagram.received
     fields = list(IPV4.unpack_from(frame, first.network))
     fields[2], fields[4], fields[7] = min(size, MAX_SIZE), 0, 0

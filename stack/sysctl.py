@@ -182,6 +182,18 @@ def _congestion() -> _Setting:
     return _attribute("settings.tcp.congestion", parse)
 
 
+def _ecn() -> _Setting:
+    def parse(text: str) -> int:
+        (value,) = _integers(text, 1)
+        if 3 <= value <= 5:
+            raise ValueError("this stack has ECN (RFC 3168: 0 to 2), but no Accurate ECN (RFC 9768)")
+        if not 0 <= value <= 2:
+            raise ValueError("it is from 0 to 2")
+        return value
+
+    return _attribute("settings.tcp.ecn", parse)
+
+
 def _orphan_retries() -> _Setting:
     """0 stands for 8, as on Linux."""
     return _attribute("settings.tcp.orphan_retries", lambda text: _integers(text, 1)[0] or 8)
@@ -237,6 +249,8 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_fin_timeout", _seconds("settings.tcp.fin_timeout")),
             ("tcp_window_scaling", _switch("settings.tcp.window_scaling")),
             ("tcp_sack", _switch("settings.tcp.sack")),
+            ("tcp_ecn", _ecn()),
+            ("tcp_ecn_fallback", _switch_of_many("settings.tcp.ecn_fallback")),
             ("tcp_syncookies", _number("settings.tcp.syn_cookies", 0, 2)),
             ("tcp_fastopen", _number("settings.tcp.fast_open", 0, _MAX_INT)),
             ("tcp_fastopen_key", _fast_open_key()),
@@ -280,7 +294,6 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_congestion_control", _congestion()),
             ("tcp_available_congestion_control", _constant(" ".join(CONTROLLERS))),
             ("tcp_allowed_congestion_control", _constant(" ".join(CONTROLLERS))),
-            ("tcp_ecn", _constant("0")),
             ("tcp_dsack", _constant("1")),
             ("tcp_recovery", _constant("1")),
             ("tcp_early_retrans", _constant("3")),
@@ -306,7 +319,6 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_fack", _meaningless("0")),
             ("tcp_min_rtt_wlen", _meaningless("300")),
             ("tcp_low_latency", _meaningless("0")),
-            ("tcp_ecn_fallback", _meaningless("1")),
             ("tcp_comp_sack_delay_ns", _meaningless("1000000")),
             ("tcp_comp_sack_slack_ns", _meaningless("100000")),
             ("conf.all.rp_filter", _meaningless("0")),

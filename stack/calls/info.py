@@ -5,6 +5,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
+from ...transport.tcp import ecn
 from ...transport.tcp.state import OPENING, State
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ STATES: Final = {
 _OPTION_TIMESTAMPS: Final = 1
 _OPTION_SACK: Final = 2
 _OPTION_WINDOW_SCALE: Final = 4
-_CA_OPEN, _CA_DISORDER, _CA_RECOVERY, _CA_LOSS = 0, 1, 3, 4
+_OPTION_ECN: Final = 8
+_OPTION_ECN_SEEN: Final = 16
+_CA_OPEN, _CA_DISORDER, _CA_CWR, _CA_RECOVERY, _CA_LOSS = range(5)
 _INFINITE_SSTHRESH: Final = 0x7FFFFFFF
 _NO_LIMIT: Final = (1 << 64) - 1
 #: Duplicate ACKs before a fast retransmit (RFC 5681), and the most that Linux lets reordering make of them.
@@ -82,10 +85,14 @@ def _states(c: Connection) -> dict[str, int]:
         "retransmits": c.retries,
         "probes": c.persist_probes + c.keepalive_probes,
         "backoff": c.retries or c.persist_backoff,
-        "options": opened
-        and _OPTION_TIMESTAMPS * c.timestamps | _OPTION_SACK * c.sack | _OPTION_WINDOW_SCALE * c.rcv_scaling,
+        "options": opened and _options(c),
         "window_scales": c.snd_shift | c.rcv_shift << 4,
     }
+
+
+def _options(c: Connection) -> int:
+    found = _OPTION_TIMESTAMPS * c.timestamps | _OPTION_SACK * c.sack | _OPTION_WINDOW_SCALE * c.rcv_scaling
+    return found | _OPTION_ECN * bool(c.ecn) | _OPTION_ECN_SEEN * bool(c.ecn & ecn.SEEN)
 
 
 def _congestion_state(c: Connection) -> int:
@@ -94,6 +101,8 @@ def _congestion_state(c: Connection) -> int:
         return _CA_LOSS
     if c.recovering:
         return _CA_RECOVERY
+    if board is not None and board.reducing >= 0:
+        return _CA_CWR
     return _CA_DISORDER if c.duplicates or (board is not None and board.outside) else _CA_OPEN
 
 
@@ -154,6 +163,7 @@ def _counts(c: Connection) -> dict[str, int]:
         "data_segs_out": counts.data_segments_out,
         "data_segs_in": counts.data_segments_in,
         "delivered": _segments(acknowledged + sacked, mss) + (c.snd_una > c.iss),
+        "delivered_ce": counts.delivered_marked,
         "bytes_sent": sent + counts.bytes_resent,
         "bytes_retrans": counts.bytes_resent,
         "reord_seen": int(c.rack is not None and c.rack.reordered),

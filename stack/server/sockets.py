@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from ...net.address import Address, text
+from ...transport.tcp.ecn import SEEN
 from ...transport.tcp.state import State
 from ...transport.tcp.time_wait import TimeWait
 from ..calls import DatagramSocket, StreamSocket
@@ -122,6 +123,8 @@ def _internals(connection: Connection) -> Iterator[tuple[str, Any]]:
     congestion, rtt, mss = connection.congestion, connection.rtt, connection.mss
     yield congestion.name, True
     yield "ts", bool(connection.timestamps)
+    yield "ecn", bool(connection.ecn)
+    yield "ecnseen", bool(connection.ecn & SEEN)
     yield "wscale", f"{connection.snd_shift},{connection.rcv_shift}"
     yield "rto", round(rtt.rto * 1e3, 3)
     if rtt.srtt:
@@ -134,6 +137,8 @@ def _internals(connection: Connection) -> Iterator[tuple[str, Any]]:
         yield "ssthresh", int(congestion.ssthresh) // mss
     yield "unacked", -(-(connection.snd_nxt - connection.snd_una) // mss)
     yield "retrans", f"{connection.retries}/{connection.retransmissions}"
+    if connection.counts.delivered_marked:
+        yield "delivered_ce", connection.counts.delivered_marked
     yield "rcv_space", connection.rcv_space
     yield "snd_wnd", connection.snd_wnd
 

@@ -116,6 +116,10 @@ def between_groups(addresses: Iterable[str]) -> Callable[[Packet], bool]:
     return picks
 
 
+def _without_ecn(frame: Frame) -> str:
+    return frame.flags.partition(",ECE")[0].partition(",CWR")[0]
+
+
 # -- predicates
 
 
@@ -146,17 +150,17 @@ def data(frame: Frame) -> bool:
 
 def pure_ack(frame: Frame) -> bool:
     """TCP segments that only acknowledge."""
-    return frame.flags == "ACK" and not frame.payload
+    return not frame.payload and _without_ecn(frame) == "ACK"
 
 
 def syn(frame: Frame) -> bool:
     """The first segment of a handshake."""
-    return frame.flags == "SYN"
+    return _without_ecn(frame) == "SYN"
 
 
 def syn_ack(frame: Frame) -> bool:
     """The second segment of a handshake."""
-    return frame.flags == "SYN,ACK"
+    return _without_ecn(frame) == "SYN,ACK"
 
 
 def fin(frame: Frame) -> bool:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final
 
-from . import opening, output, recovery, sack, timers, urgent
-from .header import ACK, FIN, HEADER_SIZE, RST, SYN, URG
+from . import ecn, opening, output, recovery, sack, timers, urgent
+from .header import ACK, CWR, ECE, FIN, HEADER_SIZE, RST, SYN, URG
 from .options import ALIGNED, TIMESTAMPS_ALIGNED
 from .reassembly import Reassembly
 from .segment import Segment
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...link.packet import Packet
     from .connection import Connection
 
-_JUDGED: Final = FIN | SYN | RST | ACK | URG
+_JUDGED: Final = FIN | SYN | RST | ACK | URG | ECE | CWR
 _HALF: Final = 1 << 31
 #: In-order pieces smaller than this are put together, so that a slow reader does not hoard frames.
 _SMALL: Final = 2048
@@ -45,6 +45,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
         and seq == rcv_nxt & MASK
         and size <= self.rcv_adv - rcv_nxt
         and self.reassembly is None
+        and (not self.ecn or not size or ecn.is_usual(self, packet))
     ):
         echo = 0
         if self.timestamps:
@@ -200,6 +201,8 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
         return False
     window = segment.window << c.snd_shift
     c.persist_probes = 0
+    if c.ecn and segment.flags & (ECE | CWR):
+        ecn.flags_arrive(c, segment)
     if c.sack and segment.options.sack:
         recovery.selectively_acknowledged(c, ack, segment.options.timestamp_echo, segment.options.sack)
     elif ack > c.snd_una:
@@ -247,6 +250,8 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
         c.must_acknowledge = True
     elif segment.flags & FIN:
         c.fin_seq = end
+    if c.ecn and end > c.rcv_nxt and payload:
+        ecn.data_arrives(c, segment.packet)
     if seq > c.rcv_nxt:
         _out_of_order(c, segment, payload)
         return

@@ -72,6 +72,7 @@ class Connection:
         "dsack",
         "duplicates",
         "early",
+        "ecn",
         "error",
         "fin_queued",
         "fin_seq",
@@ -177,6 +178,8 @@ class Connection:
         self.orphan = False
         #: The user reads no more: after our FIN, data that still come are answered by RST.
         self.receive_ended = False
+        #: Explicit Congestion Notification: bits, as ecn.py has them; 0 without.
+        self.ecn = 0
         #: An established connection without anything unusual: arriving segments may take the short way.
         self.predicted = False
 

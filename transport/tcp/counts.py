@@ -16,6 +16,7 @@ class Counts:
         "bytes_resent",
         "data_segments_in",
         "data_segments_out",
+        "delivered_marked",
         "held",
         "held_time",
         "segments_in",
@@ -27,6 +28,8 @@ class Counts:
         self.segments_in = self.data_segments_in = 0
         self.segments_out = self.data_segments_out = 0
         self.bytes_resent = 0
+        #: Segments of ours that the peer acknowledged with a sign that packets were marked (RFC 3168: ECE).
+        self.delivered_marked = 0
         #: Retransmission time-outs.
         self.time_outs = 0
         self.busy_time = self._busy_since = 0.0

@@ -47,7 +47,8 @@ HEADER: Final = fixed_part(TcpHeader)
 HEADER_SIZE: Final = HEADER.size
 CHECKSUM_OFFSET: Final = 16
 
-_NAMES: Final = ((SYN, "SYN"), (FIN, "FIN"), (RST, "RST"), (PSH, "PSH"), (ACK, "ACK"), (URG, "URG"))
+_NAMES: Final = ((SYN, "SYN"), (FIN, "FIN"), (RST, "RST"), (PSH, "PSH"), (ACK, "ACK"), (URG, "URG"), (ECE, "ECE"),
+    (CWR, "CWR"))  # fmt: skip
 
 
 def flag_names(flags: int) -> str:

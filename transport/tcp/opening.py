@@ -6,13 +6,13 @@ import errno
 from copy import copy
 from typing import TYPE_CHECKING
 
-from . import arrival, output, recovery, window
+from . import arrival, ecn, output, recovery, window
 from .fast_open import SERVER, WITHOUT_COOKIE
-from .header import ACK, RST, SYN
+from .header import ACK, ECE, RST, SYN
 from .options import build_syn
 from .sequence import MASK, extend
 from .state import Event, State
-from .syn_cookies import put_state, take_state
+from .syn_cookies import had_ecn, put_state, take_state
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -38,6 +38,7 @@ def syn_arrives(c: Connection, segment: Segment) -> None:
     elif c.timestamps:
         c.ts_recent = options.timestamp
     c.sack = c.sack and options.sack_permitted
+    ecn.syn_arrives(c, segment)
     c.use_path(c.path)
     c.snd_wnd = c.max_snd_wnd = segment.window  # never scaled in a SYN
     c.snd_wl1, c.snd_wl2 = segment.seq, c.snd_una
@@ -108,12 +109,14 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
 def answer_with_cookie(c: Connection, segment: Segment) -> None:
     """Answer a SYN so that ``c``, which knows it, can be forgotten (RFC 4987 §3.6)."""
     tcp, now = c.tcp, c.tcp.scheduler.now
-    stamps = (put_state(output.timestamp(c), segment.options), c.ts_recent) if c.timestamps else None
+    marked = bool(c.ecn) and c.timestamps
+    stamps = (put_state(output.timestamp(c), segment.options, ecn=marked), c.ts_recent) if c.timestamps else None
     shift = c.rcv_shift if c.rcv_scaling else None
     options = build_syn(c.announced_mss, shift, stamps, sack=c.sack)
     iss = tcp.syn_cookies.make(c.key, segment.seq, c.peer_mss, now)
     tcp.counters["tcp.syn_cookies_sent"] += 1
-    tcp.send_bare(segment.packet, iss, c.rcv_nxt, SYN | ACK, window=min(c.rcv_space, 65535), options=options)
+    flags = SYN | ACK | ECE if marked else SYN | ACK
+    tcp.send_bare(segment.packet, iss, c.rcv_nxt, flags, window=min(c.rcv_space, 65535), options=options)
 
 
 def recall_syn(c: Connection, segment: Segment) -> bool:
@@ -129,6 +132,8 @@ def recall_syn(c: Connection, segment: Segment) -> bool:
     syn.options = take_state(mss, segment.options.timestamp, segment.options.timestamp_echo)
     c.options.defer_accept = 0  # it has been waited for long enough
     syn_arrives(c, syn)
+    if tcp.settings.ecn and c.timestamps and had_ecn(segment.options.timestamp_echo):
+        c.ecn = ecn.AGREED
     c.snd_nxt = c.snd_max = c.iss + 1
     return True
 

@@ -7,8 +7,8 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
+from . import ecn, sack, timers, urgent, window
 from . import options as wire_options
-from . import sack, timers, urgent, window
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
 from .scoreboard import NEW_DATA
 from .sequence import MASK
@@ -110,7 +110,7 @@ def _log(c: Connection, size: int) -> None:
         sent[-1] = (c.snd_nxt, now)
     else:
         sent.append((c.snd_nxt, now))
-    if c.recovering and c.board is not None:
+    if c.board is not None:
         c.board.prr.sent += size
 
 
@@ -227,6 +227,7 @@ def send_syn(c: Connection) -> None:
     options = wire_options.build_syn(c.announced_mss, shift, stamps, cookie, sack=c.sack)
     flags, number = (SYN, 0) if c.state is State.SYN_SENT else (SYN | ACK, c.rcv_nxt & MASK)
     data = 0
+    marks = ecn.syn_flags(c, again=again)
     if flags == SYN:
         c.early = False
         if cookie:
@@ -237,7 +238,7 @@ def send_syn(c: Connection) -> None:
     field = min(c.rcv_space - c.readable, 65535)
     size = HEADER.size + len(options) + data
     header = bytearray(
-        HEADER.pack(c.local[1], c.remote[1], c.iss & MASK, number, offset | flags, field, _pseudo(c, size), 0)
+        HEADER.pack(c.local[1], c.remote[1], c.iss & MASK, number, offset | flags | marks, field, _pseudo(c, size), 0)
     )
     header += options
     c.rcv_acked = c.rcv_nxt
@@ -250,6 +251,8 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
     """Send one packet: ``size`` bytes from sequence number ``start`` on, or none."""
     acknowledged = c.rcv_nxt
     field = window.offer(c)
+    if c.ecn:
+        flags |= ecn.flags(c, start, size)
     if c.timestamps:
         header = bytearray(
             _HEADER_TIMESTAMPS.pack(
@@ -365,7 +368,7 @@ def _send(c: Connection, buffers: list[Buffer], payload: int) -> None:
             packet,
             TCP,
             hop_limit=options.hop_limit,
-            traffic_class=options.traffic_class,
+            traffic_class=options.traffic_class | c.ecn & ecn.CAPABLE,
             dont_fragment=options.dont_fragment,
         )
     except OSError as failure:

@@ -25,7 +25,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import output, rack, tail_probe, timers
+from . import ecn, output, rack, tail_probe, timers
 from .scoreboard import AFTER_TIMEOUT, NEW_DATA, NO, Scoreboard
 from .sequence import MASK, extend, older
 from .state import OPENING, State
@@ -177,6 +177,8 @@ def _digest(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list[
     recovered = c.recovering
     _look_back(c, board, ack - una, echo)
     recovered = recovered and not c.recovering
+    if board.reducing >= 0 or board.echo:
+        ecn.progress(c, board, delivered)
     lost = rack.detect(c, board) if c.sack else False
     if c.reorder_at < c.timer_when:
         timers.arm(c, c.reorder_at)
@@ -255,6 +257,8 @@ def _set_window(c: Connection, board: Scoreboard, moved: int, delivered: int, be
         _proportional(c, board, delivered, safe=moved > 0 and not lost)
         if moved and not c.sack:
             c.congestion.cwnd = max(c.congestion.cwnd, c.snd_max - c.snd_una - board.outside + c.mss)
+    elif board.reducing >= 0:
+        _proportional(c, board, delivered, safe=moved > 0)
     elif moved:
         c.duplicates = 0
         if c.cwnd_limited:
@@ -271,10 +275,15 @@ def _proportional(c: Connection, board: Scoreboard, delivered: int, *, safe: boo
 def enter(c: Connection, board: Scoreboard, flight: int) -> None:
     """Fast recovery begins, with ``flight`` bytes in the network."""
     remember(c, board)
-    c.congestion.lost(c.snd_max - c.snd_una, c.mss)
+    if board.reducing < 0:
+        c.congestion.lost(c.snd_max - c.snd_una, c.mss)
+        board.prr.start(flight)
+        ecn.reduced(c)
+    else:  # RFC 3168 §6.1.2: once for each window, whatever the signs
+        board.reducing = -1
+        board.prior_cwnd = board.prior_ssthresh = 0
     c.recovering = True
     c.recover = c.snd_max
-    board.prr.start(flight)
 
 
 def remember(c: Connection, board: Scoreboard) -> None:
@@ -287,6 +296,8 @@ def remember(c: Connection, board: Scoreboard) -> None:
 def _undo(c: Connection, board: Scoreboard) -> None:
     """The reduction had no cause: take it back, and send nothing more again."""
     c.congestion.undo(board.prior_cwnd, board.prior_ssthresh)
+    if board.prior_ssthresh:
+        c.ecn &= ~ecn.REDUCED
     board.undo_from = -1
     board.after_timeout = False
     board.doubtful = NO
@@ -347,7 +358,9 @@ def timed_out(c: Connection) -> None:
             fresh = c.sack and not c.recovering and not board.after_timeout
             board.doubtful = AFTER_TIMEOUT if fresh else NO  # RFC 5682 §3.1 (1)
             remember(c, board)
-        c.congestion.timed_out(c.snd_max - c.snd_una, c.mss, again=c.retries > 0)
+        c.congestion.timed_out(c.snd_max - c.snd_una, c.mss, again=c.retries > 0 or board.reducing > c.snd_una)
+        board.reducing = -1
+        ecn.reduced(c)
         board.lose_everything(c.snd_una, c.snd_max)
         board.after_timeout = True
         board.tail_end = 0

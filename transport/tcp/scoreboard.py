@@ -100,6 +100,7 @@ class Scoreboard:
         "after_timeout",
         "departed",
         "doubtful",
+        "echo",
         "highest",
         "judged",
         "lost",
@@ -108,6 +109,7 @@ class Scoreboard:
         "prior_cwnd",
         "prior_ssthresh",
         "prr",
+        "reducing",
         "resent",
         "resent_at",
         "sacked",
@@ -129,6 +131,10 @@ class Scoreboard:
         #: The highest number that was ever acknowledged (RFC 8985: RACK.fack).
         self.highest = una
         self.prr = ProportionalRate()
+        #: The acknowledgment at hand has ECE (ecn.py).
+        self.echo = False
+        #: Such a one made the window shrink, until this number is passed; -1: none did.
+        self.reducing = -1
         #: A retransmission time-out was the last sign of loss; `doubtful`: how far it is from turning out spurious.
         self.after_timeout = False
         self.doubtful = NO
@@ -151,7 +157,9 @@ class Scoreboard:
     @property
     def calm(self) -> bool:
         """Nothing is out of the ordinary any more."""
-        return not (self.outside or self.after_timeout or self.tail_end or len(self.resent))
+        return not (
+            self.outside or self.after_timeout or self.tail_end or len(self.resent) or self.echo or self.reducing >= 0
+        )
 
     def lose(self, start: int, end: int) -> None:
         """``start`` to ``end`` are lost, as far as they neither arrived nor were sent again since."""

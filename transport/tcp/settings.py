@@ -74,6 +74,10 @@ class TcpSettings:
     #: Fast Open (RFC 7413), bits: 1 as a client, 2 as a server, 0x200 take data without a cookie, 0x400 on every
     #: listener (tcp_fastopen).
     fast_open: int = 1
+    #: Explicit Congestion Notification (RFC 3168): 0 never, 1 ask for it and agree to it, 2 agree to it (tcp_ecn); and
+    #: do not ask again in a SYN that got no answer (tcp_ecn_fallback).
+    ecn: int = 2
+    ecn_fallback: bool = True
     #: Challenge ACKs in a second, over all connections (tcp_challenge_ack_limit), and the least time between two of
     #: one connection (tcp_invalid_ratelimit).
     challenge_acks: int = 1000

@@ -2,7 +2,7 @@
 
 What there is to remember of a SYN goes into the initial sequence number of the answer, and comes back in the last ACK
 of the handshake: 5 bits of a slow clock, 3 bits for the MSS, 24 bits of a keyed hash over both and the addresses. The
-window scale and whether the peer knows SACK go into the lowest bits of our timestamp, if the peer has timestamps.
+window scale, and whether the peer knows SACK and ECN, go into the lowest bits of our timestamp, if it has timestamps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ _SIZES: Final = (64, 512, 536, 1024, 1220, 1400, 1440, 1460)
 _SHIFT_BITS: Final = 0xF
 _NO_SHIFT: Final = 0xF
 _SACK_BIT: Final = 0x10
-_STATE_BITS: Final = 0x1F
+_ECN_BIT: Final = 0x20
+_STATE_BITS: Final = 0x3F
 
 
 class SynCookies:
@@ -60,9 +61,10 @@ class SynCookies:
         return (tick & 0x1F) << 27 | index << 24 | int.from_bytes(digest.digest())
 
 
-def put_state(timestamp: int, options: Options) -> int:
-    """Our timestamp with the options of a SYN in its lowest bits; it is never later than it was."""
+def put_state(timestamp: int, options: Options, *, ecn: bool) -> int:
+    """Our timestamp with the options of a SYN in its lowest bits, ECN among them; it is never later than it was."""
     state = (_NO_SHIFT if options.window_shift is None else options.window_shift) | _SACK_BIT * options.sack_permitted
+    state |= _ECN_BIT * ecn
     marked = timestamp & ~_STATE_BITS | state
     return (marked if marked <= timestamp else marked - _STATE_BITS - 1) & MASK
 
@@ -77,3 +79,8 @@ def take_state(mss: int, timestamp: int | None, echo: int) -> Options:
         options.window_shift = None if shift == _NO_SHIFT else shift
         options.sack_permitted = bool(echo & _SACK_BIT)
     return options
+
+
+def had_ecn(echo: int) -> bool:
+    """Whether ECN was agreed upon, from the peer's echo of our timestamp."""
+    return bool(echo & _ECN_BIT)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import output, recovery, timers
+from . import ecn, output, recovery, timers
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -52,6 +52,7 @@ def acknowledged(c: Connection, board: Scoreboard, ack: int) -> None:
     """SND.UNA has moved to ``ack``: if more than a probe's end, and no DSACK came, it had repaired a loss (§7.4.2)."""
     if board.tail_end and ack > board.tail_end:
         board.tail_end = 0
-        if not c.recovering and not board.after_timeout:
+        if not c.recovering and not board.after_timeout and board.reducing < 0:
             c.congestion.lost(c.snd_max - c.snd_una, c.mss)
             c.congestion.cwnd = c.congestion.ssthresh
+            ecn.reduced(c)
