@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 import click
 
 from ..parameters import json_option
-from .configuration import Configuration
+from .configuration import Configuration, on_kernel
 from .engine import Outcome, Verdict, run_file
 from .errors import Unsupported
 from .report import print_outcomes
-
-#: How far from its time an event of the kernel's may happen, in microseconds: the clock is the real one.
-_KERNEL_TOLERANCE: Final = 10_000
 
 
 def _definition(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -59,7 +54,7 @@ def command(
     """  # fmt: skip
     configuration = Configuration(strict_segments=strict_segments)
     if kernel:
-        configuration = replace(configuration, kernel=True, tolerance_usecs=_KERNEL_TOLERANCE)
+        configuration = on_kernel(configuration)
     configuration, files = _read_arguments(arguments, configuration)
     scripts = [script for file in files for script in _scripts(Path(file))]
     if not scripts:

@@ -68,3 +68,9 @@ class Configuration:
         if name == "non_fatal":
             return replace(self, non_fatal=frozenset(value.split(",")))
         raise Unsupported(f"option --{name}")
+
+
+def on_kernel(configuration: Configuration) -> Configuration:
+    """The same against the kernel, with tolerances for the real clock and for the kernel's timers, which expire late by
+    up to an eighth of what they are set to."""
+    return replace(configuration, kernel=True, tolerance_usecs=10_000, tolerance_percent=13.0)

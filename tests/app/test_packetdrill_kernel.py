@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from netower.app.packetdrill.configuration import Configuration
+from netower.app.packetdrill.configuration import Configuration, on_kernel
 from netower.app.packetdrill.engine import Outcome, Verdict, run_file
 from netower.app.packetdrill.kernel import in_namespace
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.live
 
-KERNEL = Configuration(kernel=True, tolerance_usecs=100_000)
+KERNEL = replace(on_kernel(Configuration()), tolerance_usecs=100_000)
 LISTEN = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
 +0 bind(3, ..., ...) = 0
 +0 listen(3, 1) = 0
@@ -46,7 +47,7 @@ def test_the_kernel_passes(tmp_path: Path) -> None:
 def test_segments_that_the_interface_cuts_may_be_expected_one_by_one(tmp_path: Path) -> None:
     story = """+0 send(4, ..., 3000, 0) = 3000
 +0 > . 1:1001(1000) ack 1
-+0 > . 1001:2001(1000) ack 1
++0 > P. 1001:2001(1000) ack 1
 +0 > P. 2001:3001(1000) ack 1
 """
     assert outcome(tmp_path, LISTEN + story).verdict is Verdict.PASSED

@@ -31,6 +31,7 @@ _CONGESTION_CONTROL: Final = "net.ipv4.tcp_congestion_control"
 #: What a script may count on, whatever this machine's administrator prefers.
 _SETTINGS: Final = {
     _CONGESTION_CONTROL: "cubic",
+    "net.ipv4.tcp_rmem": "4096 131072 6291456",
     "net.ipv4.tcp_fastopen_key": FAST_OPEN_KEY,
     "net.ipv6.conf.all.disable_ipv6": "1",
 }
