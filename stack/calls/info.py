@@ -111,7 +111,7 @@ def _times(c: Connection) -> dict[str, int]:
     heard = _milliseconds(now - c.heard_at)
     return {
         "rto": _microseconds(rtt.rto) << c.retries,
-        "ato": _microseconds(c.tcp.settings.delayed_ack),
+        "ato": _microseconds(c.ato),
         "last_data_sent": _milliseconds(now - c.sent_at),
         "last_data_recv": heard,
         "last_ack_recv": heard,

@@ -238,9 +238,14 @@ def _get_syn_retries(socket: Any) -> int:
 
 
 def _set_quick_ack(socket: Any, value: int) -> None:
-    socket.options.quick_ack = bool(value & 1)
+    socket.options.quick_ack = bool(value)
     if socket.connection is not None:
-        socket.connection.acknowledge_quickly(socket.options.quick_ack)
+        socket.connection.acknowledge_quickly(bool(value), lasting=bool(value & 1))
+
+
+def _get_quick_ack(socket: Any) -> int:
+    quickly: bool = socket.options.quick_ack if socket.connection is None else socket.connection.acknowledges_quickly
+    return int(quickly)
 
 
 def _set_window_clamp(socket: Any, value: int) -> None:
@@ -306,7 +311,7 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_INFO): Option(tcp_info),
     (n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT): Option(_get_defer_accept, _set_defer_accept),
     (n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP): Option(attrgetter("options.window_clamp"), _set_window_clamp),
-    (n.IPPROTO_TCP, n.TCP_QUICKACK): Option(lambda socket: int(socket.options.quick_ack), _set_quick_ack),
+    (n.IPPROTO_TCP, n.TCP_QUICKACK): Option(_get_quick_ack, _set_quick_ack),
     (n.IPPROTO_TCP, n.TCP_FASTOPEN): _number("options.fast_open", 0, _INT_MAX),
     (n.IPPROTO_TCP, n.TCP_FASTOPEN_CONNECT): _flag("options.fast_open_connect"),
     # Unsigned in Linux: a negative number is a very large one, and means that nothing counts.

@@ -16,14 +16,39 @@ def test_quick_ack_off_lets_acknowledgments_wait() -> None:
     connection = peer.open(TcpOptions(quick_ack=False))
     peer.data(b"x")
     peer.none()
-    connection.acknowledge_quickly(True)
+    connection.consume(1)
+    peer.none()
+    connection.acknowledge_quickly(True, lasting=True)
     assert peer.one().ack == peer.seq  # the one that waited, at once
     peer.data(b"y")
     assert peer.one().ack == peer.seq
-    connection.acknowledge_quickly(False)
+    connection.acknowledge_quickly(False, lasting=True)
     peer.data(b"z")
     peer.none()
     peer.advance(0.1)
+    assert peer.one().ack == peer.seq
+
+
+def test_quick_ack_may_be_asked_for_once() -> None:
+    peer = Peer()
+    connection = peer.open(TcpOptions(quick_ack=False))
+    peer.data(b"x")
+    connection.consume(1)
+    peer.none()
+    connection.acknowledge_quickly(True, lasting=False)
+    assert peer.one().ack == peer.seq
+    assert not connection.acknowledges_quickly
+    peer.data(b"y")
+    peer.none()
+
+
+def test_quick_ack_does_not_tell_what_nobody_has_read() -> None:
+    peer = Peer()
+    connection = peer.open(TcpOptions(quick_ack=False))
+    peer.data(b"x")
+    connection.acknowledge_quickly(True, lasting=True)
+    peer.none()
+    connection.consume(1)
     assert peer.one().ack == peer.seq
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, opening, output, recovery, sack, timers, urgent
+from . import acks, ecn, opening, output, recovery, sack, timers, urgent
 from .header import ACK, CWR, ECE, FIN, HEADER_SIZE, RST, SYN, URG
 from .options import ALIGNED, TIMESTAMPS_ALIGNED
 from .reassembly import Reassembly
@@ -81,9 +81,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
         self.heard_at = self.tcp.scheduler.now
         if size:
             deliver(self, memoryview(data)[start : packet.end])
-            full = packet.segment_size or size
-            if full > self.rcv_mss:
-                self.rcv_mss = min(full, self.announced_mss)
+            acks.arrived(self, packet.segment_size or size, start - packet.offset, flags)
         if not self.dirty:
             self.dirty = True
             self.tcp.mark(self)
@@ -96,7 +94,6 @@ def deliver(c: Connection, piece: memoryview) -> None:
     size = len(piece)
     c.rcv_nxt += size
     c.readable += size
-    c.data_at = c.heard_at
     received = c.received
     if received and size < _SMALL and len(received[-1]) < _SMALL:
         received[-1] = memoryview(b"".join((received[-1], piece)))
@@ -169,8 +166,9 @@ def _refuse(c: Connection, segment: Segment) -> None:
     if c.state is State.SYN_RECEIVED and segment.flags & SYN and not segment.flags & ACK:
         output.send_syn(c)  # the SYN again: our SYN and ACK was lost
         return
-    if segment.payload and segment.end <= c.rcv_nxt:
-        sack.again(c, segment.seq, segment.end)
+    if segment.length and segment.seq < c.rcv_nxt:
+        acks.strange(c)
+        sack.again(c, segment.seq, min(segment.end, c.rcv_nxt))
     c.must_acknowledge = True
     c.mark()
 
@@ -247,7 +245,7 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
     if end > c.rcv_adv:
         payload = payload[: max(c.rcv_adv - seq, 0)]
         end = seq + len(payload)
-        c.must_acknowledge = True
+        acks.strange(c)
     elif segment.flags & FIN:
         c.fin_seq = end
     if c.ecn and end > c.rcv_nxt and payload:
@@ -257,13 +255,12 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
         return
     if end > c.rcv_nxt:
         deliver(c, payload[c.rcv_nxt - seq :])
-        full = segment.packet.segment_size or len(payload)
-        c.rcv_mss = max(c.rcv_mss, min(full, c.announced_mss))
+        acks.arrived(c, segment.packet.segment_size or len(payload), segment.header_size, segment.flags)
         if c.reassembly is not None:
             _fill(c, c.reassembly)
     elif payload:
         sack.again(c, seq, end)
-        c.must_acknowledge = True
+        acks.strange(c)
     if c.rcv_nxt == c.fin_seq:
         _fin_arrives(c)
 
@@ -273,6 +270,8 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
         if c.reassembly is None:
             c.reassembly = Reassembly()
         c.reassembly.insert(segment.seq, payload)
+        if payload:
+            acks.measure(c, segment.packet.segment_size or len(payload), segment.header_size, segment.flags)
         if c.sack:
             sack.early(c, c.reassembly, segment.seq, segment.seq + len(payload))
         else:
@@ -284,9 +283,10 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
 def _fill(c: Connection, reassembly: Reassembly) -> None:
     for piece in reassembly.take(c.rcv_nxt):
         deliver(c, piece)
-    if not len(reassembly) and c.fin_seq < 0:
-        c.reassembly = None
-    c.must_acknowledge = True  # RFC 5681 §4.2: a segment that fills a gap
+    if not len(reassembly):
+        if c.fin_seq < 0:
+            c.reassembly = None
+        c.must_acknowledge = True  # RFC 5681 §4.2: a segment that fills a gap
 
 
 def _fin_arrives(c: Connection) -> None:
@@ -295,7 +295,10 @@ def _fin_arrives(c: Connection) -> None:
     c.fin_seq = -1
     c.at_end = True
     c.reassembly = None
-    c.must_acknowledge = True
+    if c.state is State.ESTABLISHED:
+        c.pingpong = acks.PINGPONG  # our FIN may follow at once, and carry the acknowledgment
+    else:
+        c.must_acknowledge = True
     c.follow(Event.FIN)
     c.tell()
     if c.state is State.TIME_WAIT:

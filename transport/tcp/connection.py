@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import arrival, expiry, output, rack, timers, window
+from . import acks, arrival, expiry, output, rack, timers, window
 from .congestion import CongestionControl, Reno
 from .controllers import CONTROLLERS
 from .counts import Counts
@@ -59,6 +59,7 @@ class Connection:
     __slots__ = (
         "acknowledge_at",
         "at_end",
+        "ato",
         "board",
         "buffer",
         "challenged_at",
@@ -83,6 +84,7 @@ class Connection:
         "keepalive_at",
         "keepalive_probes",
         "key",
+        "last_size",
         "listener",
         "local",
         "max_snd_wnd",
@@ -98,9 +100,11 @@ class Connection:
         "persist_at",
         "persist_backoff",
         "persist_probes",
+        "pingpong",
         "predicted",
         "pseudo_sum",
-        "quick_acks",
+        "pushed",
+        "quick",
         "rack",
         "rcv_acked",
         "rcv_adv",
@@ -108,6 +112,7 @@ class Connection:
         "rcv_limit",
         "rcv_mss",
         "rcv_nxt",
+        "rcv_rtt",
         "rcv_scaling",
         "rcv_shift",
         "rcv_space",
@@ -233,9 +238,15 @@ class Connection:
         self.reassembly: Reassembly | None = None
         self.fin_seq = -1
         self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_grow_at = self.rcv_up = 0
-        self.rcv_mss = _DEFAULT_MSS[len(self.remote[0])]
+        #: How ACKs wait (acks.py): the peer's full segments as we guess, and the last shorter one; how long an ACK may
+        #: wait, 0 before the first data; ACKs that do not wait; answers that came soon; 1 or 2: data were pushed.
+        self.rcv_mss = acks.LEAST_MSS
+        self.last_size = self.quick = self.pushed = 0
+        self.ato = 0.0
+        #: The round trip as seen by how data come in, in seconds, or 0.
+        self.rcv_rtt = 0.0
+        self.pingpong = 0 if self.options.quick_ack else acks.PINGPONG
         self.must_acknowledge = False
-        self.quick_acks = settings.quick_acks if self.options.quick_ack else 0
         self.ts_recent = 0
         self.rcv_scaling = settings.window_scaling
         self.rcv_shift = 0
@@ -274,6 +285,7 @@ class Connection:
 
     receive = arrival.receive
     consume = window.consume
+    acknowledge_quickly = acks.choose
     wake = expiry.wake
 
     @property
@@ -353,13 +365,6 @@ class Connection:
         self.reset()
         self.received.clear()
         self.readable = 0
-
-    def acknowledge_quickly(self, quickly: bool) -> None:
-        """TCP_QUICKACK: acknowledge at once, what waits and the next segments; or wait for answers to ride on."""
-        self.quick_acks = self.tcp.settings.quick_acks if quickly else 0
-        if quickly and self.rcv_nxt > self.rcv_acked:
-            self.must_acknowledge = True
-            self.mark()
 
     def options_changed(self) -> None:
         """Act on a change in ``options`` (nodelay and cork off send what they held back; keep-alive starts)."""
@@ -453,6 +458,11 @@ class Connection:
         limit = min(self.path.mtu, _MAX_PACKET) - _HEADERS[len(self.remote[0])]
         return min(limit, self.options.maxseg or limit)
 
+    @property
+    def advertised_mss(self) -> int:
+        """What of that is left for payload beside the options that every segment has."""
+        return self.announced_mss - (_TIMESTAMPS_SIZE if self.timestamps else 0)
+
     def reroute(self) -> bool:
         """Ask for a new path, as routes or addresses have changed; False where there is none."""
         self.mss_limit = 0
@@ -507,6 +517,11 @@ class Connection:
         return self.tcp.scheduler.now - rack.sent_time(self, number)
 
     # -- for tools that show connections -------------------------------------------------------------------------
+
+    @property
+    def acknowledges_quickly(self) -> bool:
+        """Whether this is no conversation, in which ACKs wait for answers to ride on (TCP_QUICKACK)."""
+        return self.pingpong < acks.PINGPONG
 
     @property
     def urgent(self) -> int:

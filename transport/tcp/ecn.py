@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import recovery
+from . import acks, recovery
 from .header import ACK, CWR, ECE
 from .state import State
 
@@ -102,13 +102,13 @@ def data_arrives(c: Connection, packet: Packet) -> None:
     found = codepoint(packet)
     if found == _CE:
         if not c.ecn & ECHOING:
-            c.quick_acks = max(c.quick_acks, _QUICK_ACKS)
+            acks.enter_quick(c, _QUICK_ACKS)
         c.ecn |= SEEN | ECHOING
         c.tcp.counters["tcp.congestion_experienced"] += 1
     elif found:
         c.ecn |= SEEN
     elif c.ecn & SEEN:  # of a peer that sends ECT: probably sent again
-        c.quick_acks = max(c.quick_acks, _QUICK_ACKS)
+        acks.enter_quick(c, _QUICK_ACKS)
 
 
 def flags_arrive(c: Connection, segment: Segment) -> None:

@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import output, recovery, timers
+from . import acks, output, recovery, timers
 from .header import ACK
 from .state import OPENING, State
 
@@ -20,8 +20,7 @@ def wake(c: Connection) -> None:
     c.timer_when = inf
     now = c.tcp.scheduler.now
     if c.acknowledge_at <= now:
-        c.acknowledge_at = inf
-        output.acknowledge(c)
+        acks.waited(c)
     if c.retransmit_at <= now:
         c.retransmit_at = inf
         if not _defers(c):

@@ -6,7 +6,7 @@ import errno
 from copy import copy
 from typing import TYPE_CHECKING
 
-from . import arrival, ecn, output, recovery, window
+from . import acks, arrival, ecn, output, recovery, timers, window
 from .fast_open import SERVER, WITHOUT_COOKIE
 from .header import ACK, ECE, RST, SYN
 from .options import build_syn
@@ -67,7 +67,7 @@ def answered(c: Connection, segment: Segment) -> bool:
             c.rtt_seq = min(c.rtt_seq, segment.ack)
         recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
         c.follow(Event.SYN_ACK)
-        c.must_acknowledge = True
+        _acknowledge_handshake(c)
         c.established()
     else:  # simultaneous open (RFC 9293 §3.5, figure 8)
         c.follow(Event.SYN)
@@ -75,6 +75,16 @@ def answered(c: Connection, segment: Segment) -> bool:
     segment.seq += 1  # what follows the SYN
     segment.flags &= ~SYN
     return bool(flags & ACK)
+
+
+def _acknowledge_handshake(c: Connection) -> None:
+    """The last ACK of the handshake; where data are to come soon, it waits for them (as on Linux)."""
+    if c.pingpong or c.options.defer_accept:
+        acks.enter_quick(c, c.tcp.settings.quick_acks)
+        c.acknowledge_at = c.tcp.scheduler.now + acks.LONGEST
+        timers.arm(c, c.acknowledge_at)
+    else:
+        c.must_acknowledge = True
 
 
 def _learn_cookie(c: Connection, segment: Segment) -> None:

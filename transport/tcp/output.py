@@ -7,7 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
-from . import ecn, sack, timers, urgent, window
+from . import acks, ecn, sack, timers, urgent, window
 from . import options as wire_options
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
 from .scoreboard import NEW_DATA
@@ -37,15 +37,8 @@ def flush(c: Connection) -> None:
     if c.snd_nxt < c.buffer.end + c.fin_queued or c.board is not None:
         _send_data(c)
     owed = c.rcv_nxt - c.rcv_acked
-    if c.must_acknowledge or owed > c.rcv_mss:  # RFC 9293 §3.8.6.3: every second full-sized segment (SHOULD-19)
+    if c.must_acknowledge or ((owed or (c.reassembly is not None and c.reassembly.untold)) and acks.due(c, owed)):
         acknowledge(c)
-    elif owed:
-        if c.quick_acks:
-            c.quick_acks -= 1
-            acknowledge(c)
-        elif c.acknowledge_at == _NEVER:
-            c.acknowledge_at = c.tcp.scheduler.now + c.tcp.settings.delayed_ack
-            timers.arm(c, c.acknowledge_at)
 
 
 def acknowledge(c: Connection) -> None:
@@ -287,8 +280,10 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
     if c.telling and not _tell(c, header, size):
         flags &= ~ACK  # a segment of its own says what has arrived
     if flags & ACK:
-        if size and c.quick_acks and c.tcp.scheduler.now - c.data_at < c.tcp.settings.delayed_ack:
-            c.quick_acks = 0  # a conversation, as Linux sees it: acknowledgments ride on answers
+        if acknowledged != c.rcv_acked or c.telling:
+            acks.sent(c)
+        if size and c.ato and c.tcp.scheduler.now - c.data_at < c.ato:
+            c.pingpong += 1  # a conversation: acknowledgments ride on answers
         c.rcv_acked = acknowledged
         c.must_acknowledge = False
         c.acknowledge_at = _NEVER

@@ -20,7 +20,17 @@ class Reassembly:
     caller has cut pieces to the receive window, which bounds what is kept here; the number of pieces is bounded too.
     """
 
-    __slots__ = ("_pieces", "_runs", "_starts", "latest", "repeated")
+    __slots__ = (
+        "_pieces",
+        "_runs",
+        "_starts",
+        "compressed",
+        "duplicates",
+        "duplicates_of",
+        "latest",
+        "repeated",
+        "untold",
+    )
 
     def __init__(self) -> None:
         self._starts: list[int] = []
@@ -31,6 +41,11 @@ class Reassembly:
         self.latest: list[Range] = []
         #: What of the last piece had been here before, or None.
         self.repeated: Range | None = None
+        #: Something arrived early, and no ACK has told it yet.
+        self.untold = False
+        #: How many ACKs that would have told early data wait to be one, and how many in a row were sent for the same
+        #: ``rcv_nxt`` (acks.py).
+        self.compressed = self.duplicates = self.duplicates_of = 0
 
     def __len__(self) -> int:
         return len(self._pieces)
@@ -49,9 +64,12 @@ class Reassembly:
             pieces.insert(index, piece[start - first : end - first])
             self._runs.add(start, end)
 
-    def begins_block(self, start: int, end: int) -> bool:
-        """Whether ``start`` to ``end`` is not part of the block that would be told first."""
-        return not self.latest or end < self.latest[0][0] or self.latest[0][1] < start
+    def place(self, start: int, end: int) -> int:
+        """Which block ``start`` to ``end`` continues, counted from the one told first; or how many there are."""
+        for place, (left, right) in enumerate(self.latest):
+            if left <= end and start <= right:
+                return place
+        return len(self.latest)
 
     def told(self, start: int, end: int) -> None:
         """``start`` to ``end`` arrived last: its run is told first."""

@@ -16,20 +16,22 @@ if TYPE_CHECKING:
 
 #: SACK blocks that fit a header without and with timestamps.
 _BLOCKS: Final = (4, 3)
+#: With so many blocks, an ACK that waits is sent before another one begins (as on Linux).
+_EXPECTED: Final = 2
 
 
 def early(c: Connection, reassembly: Reassembly, start: int, end: int) -> None:
     """``start`` to ``end`` arrived before their turn: acknowledge at once (RFC 5681 §4.2).
 
-    Segments of a batch that continue each other are told together; with each new block, those before must have been
-    told, as an ACK has room for few.
+    Segments that continue each other are told together; but before the blocks become too many for one ACK, those there
+    are must have been told.
     """
     if reassembly.repeated is not None:
         c.dsack = reassembly.repeated  # RFC 2883 §4.2
-    if c.telling and c.must_acknowledge and reassembly.begins_block(start, end):
+    if reassembly.untold and reassembly.place(start, end) >= _EXPECTED:
         output.acknowledge(c)
     reassembly.told(start, end)
-    c.telling = c.must_acknowledge = True
+    c.telling = reassembly.untold = True
 
 
 def again(c: Connection, start: int, end: int) -> None:

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 class Segment:
     """``seq`` and ``ack`` are as on the wire until they are extended; ``window`` is not scaled yet."""
 
-    __slots__ = ("ack", "count", "flags", "options", "packet", "payload", "seq", "window")
+    __slots__ = ("ack", "count", "flags", "header_size", "options", "packet", "payload", "seq", "window")
 
     def __init__(self, packet: Packet, start: int, seq: int, ack: int, flags: int, window: int) -> None:
         """``start``: where in the packet the payload begins."""
         data = packet.buffers[0]
         self.packet = packet
+        self.header_size = start - packet.offset
         self.seq = seq
         self.ack = ack
         self.flags = flags

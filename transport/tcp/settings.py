@@ -27,10 +27,13 @@ class TcpSettings:
     initial_rto: float = 1.0
     min_rto: float = 0.2
     max_rto: float = 120.0
-    #: TCP_DELACK_MIN; RFC 9293 §3.8.6.3 allows up to 0.5.
-    delayed_ack: float = 0.04
-    #: How many segments of a new connection are acknowledged at once, for the sake of the peer's slow start.
+    #: How many segments of a new connection are acknowledged at once, for the sake of the peer's slow start
+    #: (TCP_MAX_QUICKACKS).
     quick_acks: int = 16
+    #: The most ACKs that tell early data by SACK that may wait to be one, and for how long (tcp_comp_sack_nr,
+    #: tcp_comp_sack_delay_ns).
+    compressed_acks: int = 44
+    compression_delay: float = 0.001
     #: Segments (RFC 6928).
     initial_window: int = 10
     #: The receive window starts with the first and grows up to the second (tcp_rmem).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from . import acks
 from .options import MAX_WINDOW_SHIFT
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def consume(self: Connection, size: int) -> None:
     if edge - self.rcv_adv >= max(offered, min(self.rcv_space >> 1, 2 * self.rcv_mss)) and not self.at_end:
         self.must_acknowledge = True
         self.mark()
+    elif self.rcv_nxt != self.rcv_acked:
+        acks.read(self)
 
 
 def _grow(c: Connection) -> None:

@@ -1,0 +1,194 @@
+"""When to acknowledge (RFC 9293 §3.8.6.3, RFC 5681 §4.2): what the RFCs leave open, as Linux does.
+
+Theory of operation
+===================
+An ACK waits for an answer to ride on, or for more data, but no longer than ``ato``, which follows the time between
+segments. It does not wait
+
+- for more than one full segment (``rcv_mss``: what the peer seems to send as one);
+- while quick ACKs are left: at the start, for the sake of the peer's slow start, and after anything strange;
+- when the user has read everything, and the peer has pushed it (PSH, or a short segment): it has no more to say;
+- when data arrive early or twice, or fill a gap. But after three ACKs in a row that tell early data (the peer has
+  its three duplicates) the next ones tell several segments each, for a fraction of the round trip.
+
+A user that writes soon after data came in has a conversation (``pingpong``): quick ACKs are of no use then, until an
+ACK has waited in vain.
+
+Arrival calls what is here for each segment with data, which only takes notes. What to do is decided at the end of the
+batch (`due`), so a batch has one ACK; and when the user reads (`read`).
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from . import output, timers
+from .header import FIN, HEADER_SIZE, PSH, SYN, URG
+from .state import State
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .reassembly import Reassembly
+
+#: TCP_ATO_MIN and TCP_DELACK_MIN, TCP_DELACK_MAX, and HZ / 2: RFC 9293 §3.8.6.3 allows no more. In seconds.
+SHORTEST: Final = 0.04
+LONGEST: Final = 0.2
+_HALF_SECOND: Final = 0.5
+#: TCP_PINGPONG_THRESH: answers after which there is a conversation.
+PINGPONG: Final = 1
+#: A segment with less than this (TCP_MIN_RCVMSS, and for one without PSH, TCP_MIN_MSS) says nothing of the peer's MSS.
+LEAST_MSS: Final = 536
+_TINY_MSS: Final = 88
+_DUPLICATES: Final = 3
+_TIMESTAMPS_SIZE: Final = 12
+_ENDS: Final = FIN | SYN | PSH | URG
+
+
+def arrived(c: Connection, full: int, header: int, flags: int) -> None:
+    """The next data are there: segments of ``full`` bytes, with TCP headers of ``header`` bytes."""
+    measure(c, full, header, flags)
+    now = c.heard_at
+    gap = now - c.data_at
+    c.data_at = now
+    ato = c.ato
+    if gap <= SHORTEST / 2 and ato:
+        if ato != SHORTEST:
+            c.ato = (ato + SHORTEST) / 2
+    elif not ato:
+        c.ato = SHORTEST
+        quicken(c, c.tcp.settings.quick_acks)
+    elif gap < ato:
+        c.ato = min(ato / 2 + gap, c.rtt.rto)
+    elif gap > c.rtt.rto:
+        quicken(c, c.tcp.settings.quick_acks)  # the peer may have restarted slowly
+
+
+def measure(c: Connection, full: int, header: int, flags: int) -> None:
+    """Guess what a full segment of the peer is: the longest yet, or what came twice in a row."""
+    last, c.last_size = c.last_size, 0
+    if full >= c.rcv_mss:
+        if full > c.rcv_mss:
+            c.rcv_mss = min(full, c.advertised_mss)
+        if flags & PSH and not c.pushed:
+            c.pushed = 1
+        return
+    full += header
+    if full >= LEAST_MSS + HEADER_SIZE or (full >= _TINY_MSS + HEADER_SIZE and not flags & _ENDS):
+        c.last_size = full = full - HEADER_SIZE - (_TIMESTAMPS_SIZE if c.timestamps else 0)
+        if full == last:
+            c.rcv_mss = full
+            return
+    c.pushed = 2 if c.pushed else 1
+
+
+def quicken(c: Connection, most: int) -> None:
+    """Acknowledge the next segments at once, unless there is a conversation: half of what the window holds, or so."""
+    left = (c.rcv_adv - c.rcv_acked) // (2 * c.rcv_mss) or 2
+    c.quick = max(c.quick, min(left, most))
+
+
+def enter_quick(c: Connection, most: int) -> None:
+    """Something is out of the ordinary: acknowledge the next segments at once, conversation or not."""
+    quicken(c, most)
+    c.pingpong = 0
+    c.ato = SHORTEST
+
+
+def strange(c: Connection) -> None:
+    """Data arrived twice, or where there is no room for them: acknowledge at once, and the next segments too."""
+    enter_quick(c, c.tcp.settings.quick_acks)
+    c.must_acknowledge = True
+
+
+def due(c: Connection, owed: int) -> bool:
+    """At the end of a batch: whether to acknowledge now. If not, the timer will see to the ``owed`` bytes."""
+    if owed > c.rcv_mss or (c.quick and c.pingpong < PINGPONG):
+        return True
+    reassembly = c.reassembly
+    if reassembly is not None and len(reassembly):
+        return _early_due(c, reassembly)
+    return _delay(c)
+
+
+def _early_due(c: Connection, reassembly: Reassembly) -> bool:
+    settings = c.tcp.settings
+    if reassembly.compressed >= settings.compressed_acks:
+        return True
+    if reassembly.duplicates_of != c.rcv_nxt:
+        reassembly.duplicates_of, reassembly.duplicates = c.rcv_nxt, 0
+    if reassembly.duplicates < _DUPLICATES:
+        reassembly.duplicates += 1
+        return True
+    round_trip = min(c.rcv_rtt, c.rtt.srtt or c.rcv_rtt)
+    if not round_trip:
+        return True
+    reassembly.compressed += 1
+    if reassembly.compressed == 1:
+        _wait(c, min(settings.compression_delay, round_trip / 20))
+    return False
+
+
+def _delay(c: Connection) -> bool:
+    ato = c.ato
+    if ato > SHORTEST:
+        most = LONGEST if c.pushed or c.pingpong >= PINGPONG else _HALF_SECOND
+        if c.rtt.srtt:
+            most = min(most, max(c.rtt.srtt, SHORTEST))
+        ato = min(ato, most, LONGEST)
+    if c.acknowledge_at <= c.tcp.scheduler.now + ato / 4:
+        return True  # the timer is about to fire
+    _wait(c, ato)
+    return False
+
+
+def _wait(c: Connection, delay: float) -> None:
+    when = c.tcp.scheduler.now + delay
+    if when < c.acknowledge_at:
+        c.acknowledge_at = when
+        timers.arm(c, when)
+
+
+def waited(c: Connection) -> None:
+    """The timer fired: nothing came for the ACK to ride on."""
+    c.acknowledge_at = inf
+    if c.reassembly is None or not c.reassembly.compressed:
+        if c.pingpong < PINGPONG:
+            c.ato = min(c.ato * 2, c.rtt.rto)
+        else:
+            c.pingpong = 0
+            c.ato = SHORTEST
+    output.acknowledge(c)
+
+
+def sent(c: Connection) -> None:
+    """An acknowledgment of something leaves."""
+    if c.quick:
+        c.quick -= 1
+        if not c.quick:
+            c.ato = SHORTEST
+    c.pushed = 0
+    if c.reassembly is not None:
+        c.reassembly.compressed = 0
+        c.reassembly.untold = False
+
+
+def read(c: Connection) -> None:
+    """The user has read: is there a reason to acknowledge at once?"""
+    owed = c.rcv_nxt - c.rcv_acked
+    if owed > c.rcv_mss or (owed and not c.readable and (c.pushed > 1 or (c.pushed and c.pingpong < PINGPONG))):
+        c.must_acknowledge = True
+        c.mark()
+
+
+def choose(c: Connection, quickly: bool, *, lasting: bool) -> None:
+    """TCP_QUICKACK: acknowledge at once, what has been read and the next segments (without ``lasting`` only the
+    former); or have a conversation."""
+    c.pingpong = 0 if quickly else PINGPONG
+    if quickly and c.rcv_nxt > c.rcv_acked and c.state in _OPEN:
+        c.pushed = c.pushed or 1
+        read(c)
+        c.pingpong = 0 if lasting else PINGPONG
+
+
+_OPEN: Final = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})
