@@ -420,7 +420,7 @@ class Connection:
         self.recover = self.iss
         self.rtt.follow_tails(self.sack)
         self.retries = 0
-        self.heard_at = self.tcp.scheduler.now
+        self.heard_at = self.data_at = self.tcp.scheduler.now
         timers.start_keepalive(self)
         if self.fin_queued:
             self.follow(Event.CLOSE)  # RFC 9293 §3.10.4: a CLOSE in SYN-RECEIVED waits for ESTABLISHED
