@@ -82,7 +82,8 @@ def make_tcp(
 
 def arriving(data: bytes, source: bytes = THEIRS, destination: bytes = OURS, segment_size: int = 0) -> Packet:
     """A received packet whose TCP segment is ``data``."""
-    packet = Packet([data], checksum=VERIFIED, segment_size=segment_size)
+    packet = Packet([bytes(20) + data], checksum=VERIFIED, segment_size=segment_size)
+    packet.network, packet.offset = 0, 20
     packet.source, packet.destination = source, destination
     return packet
 
