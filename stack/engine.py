@@ -27,6 +27,10 @@ log = logging.getLogger(__name__)
 LONGEST_SLEEP = 3600.0
 #: An engine that has had nothing to do for so long gives memory back to the system, in seconds.
 IDLE = 1.0
+#: epoll counts milliseconds; the engine waits more finely if it is for less than this, in seconds.
+FINE = 0.002
+#: select(2) takes descriptors below this (FD_SETSIZE).
+_SELECTABLE = 1024
 
 
 class Engine:
@@ -63,6 +67,8 @@ class Engine:
         """One batch; waits at most ``longest`` seconds for something to do."""
         self._watch_links()
         patience = self._patience(min(longest, IDLE) if self._used_memory else longest)
+        if 0 < patience < FINE:
+            patience = self._wait_finely(patience)
         ready = self._epoll.poll(patience, 256)
         if ready:
             self._used_memory = True
@@ -109,8 +115,18 @@ class Engine:
         due = self.host.next_event()
         if due is None:
             return longest
+        wait = max(0.0, due - self._clock())
+        if wait < FINE:
+            return min(wait, longest)
         # Rounded up to epoll's milliseconds by a hair, or the engine would spin in the last one.
-        return min(max(0.0, due - self._clock()) + 0.0005, longest)
+        return min(wait + 0.0005, longest)
+
+    def _wait_finely(self, patience: float) -> float:
+        """Wait until something is ready or ``patience`` is over; what is left to wait."""
+        if self._epoll.fileno() >= _SELECTABLE:
+            return patience
+        select.select((self._epoll,), (), (), patience)
+        return 0.0
 
     def _watch_links(self) -> None:
         interfaces = self.host.interfaces

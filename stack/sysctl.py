@@ -123,6 +123,18 @@ def _seconds(path: str, *, per: int = 1) -> _Setting:
     return _attribute(path, parse, lambda value: round(value * per))
 
 
+def _percent(path: str, most: int) -> _Setting:
+    """A share, in percent."""
+
+    def parse(text: str) -> float:
+        (value,) = _integers(text, 1)
+        if not 0 <= value <= most:
+            raise ValueError(f"it is from 0 to {most}")
+        return value / 100
+
+    return _attribute(path, parse, lambda value: round(value * 100))
+
+
 def _constant(value: str) -> _Setting:
     """What the stack does and cannot do otherwise."""
 
@@ -265,6 +277,8 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_invalid_ratelimit", _seconds("settings.tcp.challenge_interval", per=1000)),
             ("tcp_rto_min_us", _seconds("settings.tcp.min_rto", per=1_000_000)),
             ("tcp_rto_max_ms", _seconds("settings.tcp.max_rto", per=1000)),
+            ("tcp_pacing_ss_ratio", _percent("settings.tcp.pacing_slow_start", 1000)),
+            ("tcp_pacing_ca_ratio", _percent("settings.tcp.pacing_avoidance", 1000)),
             ("tcp_rmem", _sizes("4096", "receive_buffer", "max_receive_buffer", halved=True)),
             ("tcp_wmem", _sizes("4096", "send_buffer", "max_send_buffer", halved=False)),
             ("tcp_timestamps", _number("settings.tcp.timestamps", 0, 2)),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from math import inf
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from ...transport.tcp import ecn
+from ...transport.tcp import controllers, ecn, pacing
 from ...transport.tcp.state import OPENING, State
 
 if TYPE_CHECKING:
@@ -66,13 +67,14 @@ def read_tcp_info(value: bytes) -> dict[str, int]:
 
 def tcp_info(socket: Any) -> bytes:
     """The structure for a stream socket; what is unknown is zero. Times are in milliseconds where they say how long
-    ago something was, else in microseconds."""
+    ago something was, else in microseconds; rates in bytes/s. The delivery rate is measured from the first call on."""
     connection: Connection | None = socket.connection
     if connection is None:
         values = {"state": STATES[State.LISTEN if socket.listening else State.CLOSED]}
         if socket.listening:  # the kernel reuses two fields for the accept queue
             values |= {"unacked": socket.listener.waiting, "sacked": socket.backlog}
     else:
+        controllers.measure_rate(connection)
         values = _states(connection) | _times(connection) | _sizes(connection) | _counts(connection)
     return _INFO.pack(*(min(max(values.get(name, 0), 0), limit) for name, limit in _LIMITS.items()))
 
@@ -87,6 +89,7 @@ def _states(c: Connection) -> dict[str, int]:
         "backoff": c.retries or c.persist_backoff,
         "options": opened and _options(c),
         "window_scales": c.snd_shift | c.rcv_shift << 4,
+        "flags": int(c.rate is not None and c.rate.noted_app_limited),
     }
 
 
@@ -120,13 +123,12 @@ def _times(c: Connection) -> dict[str, int]:
         "min_rtt": _microseconds(rtt.shortest) if rtt.srtt else _LIMITS["min_rtt"],
         "busy_time": _microseconds(counts.busy_until(now, busy=c.snd_una < c.snd_max)),
         "rwnd_limited": _microseconds(counts.held_until(now)),
+        "sndbuf_limited": _microseconds(counts.short_until(now)),
     }
 
 
 def _sizes(c: Connection) -> dict[str, int]:
-    cwnd, ssthresh, mss, srtt = c.congestion.cwnd, c.congestion.ssthresh, c.mss, c.rtt.srtt
-    # Linux's pacing rate: twice the window each round trip in slow start, else 1.2 times.
-    rate = cwnd / srtt * (2 if cwnd * 2 < ssthresh else 1.2) if srtt else 0
+    cwnd, ssthresh, mss = c.congestion.cwnd, c.congestion.ssthresh, c.mss
     return {
         "snd_mss": mss,
         "rcv_mss": c.rcv_mss,
@@ -138,8 +140,9 @@ def _sizes(c: Connection) -> dict[str, int]:
         "rcv_space": c.rcv_space,
         "snd_wnd": c.snd_wnd,
         "rcv_wnd": c.rcv_adv - c.rcv_nxt,
-        "pacing_rate": int(rate) or _NO_LIMIT,
-        "max_pacing_rate": _NO_LIMIT,
+        "pacing_rate": _rate(pacing.rate(c)),
+        "max_pacing_rate": _rate(c.options.max_pacing_rate),
+        "delivery_rate": _rate(c.rate.noted) if c.rate is not None else 0,
         "notsent_bytes": c.unsent,
     }
 
@@ -173,6 +176,10 @@ def _counts(c: Connection) -> dict[str, int]:
 
 def _segments(size: int, mss: int) -> int:
     return -(-size // mss)
+
+
+def _rate(rate: float) -> int:
+    return _NO_LIMIT if rate == inf else int(rate)
 
 
 def _microseconds(seconds: float) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import sys
 from dataclasses import dataclass
+from math import inf
 from operator import attrgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
@@ -22,19 +23,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _INT: Final = Struct("=i")
+_UINT: Final = Struct("=I")
+_ULONG: Final = Struct("=Q")
 _LINGER: Final = Struct("=ii")  # l_onoff, l_linger (seconds)
 _TIMEVAL_SIZE: Final = 16
 _INT_MAX: Final = (1 << 31) - 1
 #: Linux's SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF, in bytes, as getsockopt reports them: doubled.
 _MIN_RECEIVE_BUFFER: Final = 2304
 _MIN_SEND_BUFFER: Final = 4608
+_NO_LIMIT: Final = (1 << 64) - 1
+_NO_LIMIT_32: Final = (1 << 32) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
     """One option. ``set`` is None where it can only be read; an int outside ``least`` to ``most`` is EINVAL.
 
-    ``size``: 0 for an int, else the least size of the structure that ``set`` takes as it is.
+    ``size``: 0 for an int, else the least size of the structure that ``set`` takes as it is. ``long``: what is read is
+    an unsigned long, or where there is no room for one, an unsigned int, the largest for what does not fit.
     """
 
     get: Callable[[Any], int | bytes]
@@ -42,6 +48,7 @@ class Option:
     least: int = -_INT_MAX - 1
     most: int = _INT_MAX
     size: int = 0
+    long: bool = False
 
 
 Options = dict[tuple[int, int], Option]
@@ -60,6 +67,9 @@ def get_option(options: Mapping[tuple[int, int], Option], socket: Any, level: in
         known = level in (n.SOL_SOCKET, n.IPPROTO_IP, socket.protocol)
         raise error(errno.ENOPROTOOPT if known else errno.EOPNOTSUPP)
     value = option.get(socket)
+    if option.long and isinstance(value, int):
+        whole = _ULONG.pack(value) if size >= _ULONG.size else _UINT.pack(min(value, _NO_LIMIT_32))
+        return whole[:size]
     if isinstance(value, bytes):
         return value[:size]
     if level == n.IPPROTO_IP and 0 < size < _INT.size and 0 <= value <= 255:
@@ -223,6 +233,18 @@ def _get_congestion(socket: Any) -> bytes:
     return name.encode().ljust(16, b"\0")
 
 
+def _set_max_pacing_rate(socket: Any, value: bytes) -> None:
+    """An unsigned int or, as Linux takes it, an unsigned long; all ones: no limit."""
+    kind, most = (_ULONG, _NO_LIMIT) if len(value) >= _ULONG.size else (_UINT, _NO_LIMIT_32)
+    (number,) = kind.unpack_from(value)
+    socket.options.max_pacing_rate = inf if number == most else number
+
+
+def _get_max_pacing_rate(socket: Any) -> int:
+    rate = socket.options.max_pacing_rate
+    return _NO_LIMIT if rate == inf else int(rate)
+
+
 def _set_fin_timeout(socket: Any, value: int) -> None:
     # As Linux keeps it: negative means "not at all", zero the host's setting, and two minutes are the most.
     socket.options.fin_timeout = None if value == 0 else min(max(value, 0), 120)
@@ -298,6 +320,7 @@ STREAM: Final[Options] = {
     **_stored(n.SOL_SOCKET, n.SO_BROADCAST, switch=True),
     (n.SOL_SOCKET, n.SO_RCVBUF): Option(_get_receive_buffer, _set_receive_buffer),
     (n.SOL_SOCKET, n.SO_SNDBUF): Option(_get_send_buffer, _set_send_buffer),
+    (n.SOL_SOCKET, n.SO_MAX_PACING_RATE): Option(_get_max_pacing_rate, _set_max_pacing_rate, size=_INT.size, long=True),
     (n.IPPROTO_TCP, n.TCP_NODELAY): _flag("options.nodelay"),
     (n.IPPROTO_TCP, n.TCP_CORK): _flag("options.cork"),
     (n.IPPROTO_TCP, n.TCP_MAXSEG): Option(lambda socket: socket.segment_size(), _set_max_segment, 0, 32767),

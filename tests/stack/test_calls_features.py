@@ -9,6 +9,7 @@ from netower.net.address import ANY4
 from netower.stack import HostSettings
 from netower.stack.calls import StreamSocket
 from netower.stack.calls import numbers as n
+from netower.stack.calls.info import read_tcp_info
 from netower.transport.tcp.settings import TcpSettings
 from netower.transport.tcp.state import State
 
@@ -195,3 +196,22 @@ def test_linger2_ends_fin_wait_2_at_once() -> None:
     server.send(b"anybody?")
     world.run(0.1)
     assert server.take_error() in (errno.EPIPE, errno.ECONNRESET)
+
+
+def test_a_pacing_rate_caps_what_leaves() -> None:
+    """SO_MAX_PACING_RATE, as an unsigned int or long; all ones are no limit, as on Linux."""
+    world = World(2)
+    client, server = world.pair()
+    unlimited = b"\xff" * 8
+    assert client.getsockopt(n.SOL_SOCKET, n.SO_MAX_PACING_RATE, 8) == unlimited
+    client.setsockopt(n.SOL_SOCKET, n.SO_MAX_PACING_RATE, (5_000_000_000).to_bytes(8, "little"))
+    assert client.getsockopt(n.SOL_SOCKET, n.SO_MAX_PACING_RATE, 4) == b"\xff" * 4
+    client.setsockopt(n.SOL_SOCKET, n.SO_MAX_PACING_RATE, b"\xff" * 4)
+    assert client.getsockopt(n.SOL_SOCKET, n.SO_MAX_PACING_RATE, 8) == unlimited
+    set_option(client, n.SO_MAX_PACING_RATE, 10_000, n.SOL_SOCKET)
+    assert client.getsockopt(n.SOL_SOCKET, n.SO_MAX_PACING_RATE, 4) == INT.pack(10_000)
+    client.send(bytes(60_000))
+    world.run(2)
+    assert 25_000 < server.readable <= 40_000
+    info = read_tcp_info(client.getsockopt(n.IPPROTO_TCP, n.TCP_INFO))
+    assert info["pacing_rate"] == info["max_pacing_rate"] == 10_000

@@ -6,9 +6,13 @@ is told what happened and answers with its ``cwnd``; it sees no segments.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
+    from random import Random
+
+    from .delivery import DeliveryRate
     from .rtt import RoundTrip
 
 UNLIMITED: Final = 1 << 30
@@ -23,6 +27,9 @@ class Sender(Protocol):
     @property
     def now(self) -> float: ...
 
+    @property
+    def random(self) -> Random: ...
+
     def age(self, number: int) -> float:
         """How long ago ``number``, which is on the way or was just acknowledged, was sent for the first time."""
 
@@ -36,14 +43,33 @@ class CongestionControl(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def samples(self) -> bool:
+        """Whether it works by samples of the delivery rate. Then ``cwnd`` is its own at all times, recovery included,
+        and it is told of each acknowledgment by `sampled`."""
+
+    @property
+    def pacing_rate(self) -> float:
+        """In bytes/s; inf: it does not ask for pacing."""
+
     def acknowledged(self, size: int, mss: int, ack: int, sender: Sender) -> None:
         """``size`` bytes up to ``ack`` were acknowledged outside of recovery, while the window was in full use."""
+
+    def sampled(self, sample: DeliveryRate, mss: int, sender: Sender) -> None:
+        """An acknowledgment has told what ``sample`` holds now; called where ``samples`` is set."""
+
+    def restarted(self, sender: Sender) -> None:
+        """Something is sent after a time in which nothing was on the way, as the user had written too little; called
+        where ``samples`` is set."""
 
     def lost(self, flight: int, mss: int) -> None:
         """Acknowledgments told of a loss, with ``flight`` bytes not acknowledged: set ``ssthresh``.
 
-        In the recovery that follows ``cwnd`` is the sender's, and ends at ``ssthresh`` (prr.py).
+        In the recovery that follows ``cwnd`` is the sender's (prr.py), unless ``samples`` is set.
         """
+
+    def settle(self) -> None:
+        """That recovery is over."""
 
     def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
         """The retransmission timer fired; ``again``: for a segment that it had fired for before."""
@@ -55,16 +81,37 @@ class CongestionControl(Protocol):
         """Nothing was sent for longer than a retransmission time-out."""
 
 
-class Reno:
-    """Slow start, congestion avoidance, and the window's part of fast recovery."""
+class WindowBased:
+    """What controllers have in common that do nothing but set a window."""
 
-    __slots__ = ("_acked", "cwnd", "ssthresh")
+    __slots__ = ("cwnd", "ssthresh")
 
-    name = "reno"
+    samples = False
+    pacing_rate = inf
 
     def __init__(self, initial: int) -> None:
         self.cwnd = initial
         self.ssthresh = UNLIMITED
+
+    def settle(self) -> None:
+        self.cwnd = self.ssthresh
+
+    def sampled(self, sample: DeliveryRate, mss: int, sender: Sender) -> None:
+        """A window needs no rate."""
+
+    def restarted(self, sender: Sender) -> None:
+        """`idle` is what matters to a window."""
+
+
+class Reno(WindowBased):
+    """Slow start, congestion avoidance, and the window's part of fast recovery."""
+
+    __slots__ = ("_acked",)
+
+    name = "reno"
+
+    def __init__(self, initial: int) -> None:
+        super().__init__(initial)
         self._acked = 0
 
     def acknowledged(self, size: int, mss: int, ack: int = 0, sender: Sender | None = None) -> None:

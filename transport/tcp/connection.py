@@ -6,9 +6,8 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, arrival, expiry, output, rack, timers, window
+from . import acks, arrival, controllers, expiry, output, rack, timers, window
 from .congestion import CongestionControl, Reno
-from .controllers import CONTROLLERS
 from .counts import Counts
 from .header import ACK, RST
 from .rtt import RoundTrip
@@ -18,12 +17,15 @@ from .state import OPENING, SENDING, Event, State, follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
     from ...link.packet import Buffer
     from ...link.scheduler import Timer
     from ...net.address import Address
     from ...net.path import Path
+    from .delivery import DeliveryRate
     from .listener import Listener
+    from .pacing import Pacer
     from .protocol import Tcp
     from .rack import Rack
     from .ranges import Range
@@ -95,6 +97,7 @@ class Connection:
         "observer",
         "options",
         "orphan",
+        "pacer",
         "path",
         "peer_mss",
         "persist_at",
@@ -106,6 +109,7 @@ class Connection:
         "pushed",
         "quick",
         "rack",
+        "rate",
         "rcv_acked",
         "rcv_adv",
         "rcv_grow_at",
@@ -262,6 +266,9 @@ class Connection:
         #: Of each batch with new data that was not acknowledged: the number after them, and its time.
         self.sent: list[tuple[int, float]] = []
         self.tail_probed = 0
+        #: Samples of the delivery rate where somebody wants them; the pacer of a connection that is paced.
+        self.rate: DeliveryRate | None = None
+        self.pacer: Pacer | None = None
         self.reorder_at = inf
         #: ACKs have SACK blocks: of what arrived early, and before all of what came twice (RFC 2883).
         self.telling = False
@@ -314,6 +321,8 @@ class Connection:
         """
         if self.fin_queued or (self.state not in SENDING and self.state not in OPENING):
             return
+        if self.rate is not None:
+            self.rate.check(self)
         buffer = self.buffer
         buffer.append(data)
         if (buffer.end - buffer.start) * 3 > self.snd_limit * 2:
@@ -373,7 +382,7 @@ class Connection:
         if self.options.send_buffer:
             self.snd_limit = self.options.send_buffer
         if self.state is not State.CLOSED and self.state not in OPENING:
-            self._change_congestion()
+            controllers.change(self)
             timers.start_keepalive(self)
             self.mark()
 
@@ -411,7 +420,7 @@ class Connection:
     def established(self) -> None:
         """The handshake is over: everything that depends on what the peer said is known."""
         if not self.early:
-            self.start_congestion()
+            controllers.start(self)
         self.early = False
         if self.retransmissions:  # a SYN was lost
             self.congestion.cwnd = self.mss  # RFC 5681 §3.1
@@ -425,19 +434,6 @@ class Connection:
         if self.fin_queued:
             self.follow(Event.CLOSE)  # RFC 9293 §3.10.4: a CLOSE in SYN-RECEIVED waits for ESTABLISHED
         self.tell()
-
-    def start_congestion(self) -> None:
-        """The peer's segment size is known: data may be sent, up to the initial window (RFC 6928)."""
-        settings = self.tcp.settings
-        make = CONTROLLERS[self.options.congestion or settings.congestion]
-        self.congestion = make(settings.initial_window * self.mss)
-
-    def _change_congestion(self) -> None:
-        """TCP_CONGESTION on a living connection: the new controller goes on with the window there is."""
-        old, name = self.congestion, self.options.congestion
-        if name and name != old.name:
-            self.congestion = CONTROLLERS[name](old.cwnd)
-            self.congestion.ssthresh = old.ssthresh
 
     def use_path(self, path: Path) -> None:
         """Send along ``path`` from now on: segment sizes follow its MTU (RFC 9293 §3.7.1)."""
@@ -501,6 +497,8 @@ class Connection:
     def retire(self) -> None:
         """Nothing will be sent any more: drop the timers and the data."""
         timers.stop(self)
+        if self.pacer is not None:
+            self.pacer.stop()
         self.buffer = SendBuffer(self.buffer.end)
         self.reassembly = self.board = None
         self.recovering = False
@@ -511,6 +509,10 @@ class Connection:
     @property
     def now(self) -> float:
         return self.tcp.scheduler.now
+
+    @property
+    def random(self) -> Random:
+        return self.tcp.internet.random
 
     def age(self, number: int) -> float:
         """How long ago ``number``, which is on the way or was just acknowledged, was sent for the first time."""

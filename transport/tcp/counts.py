@@ -6,12 +6,14 @@ from __future__ import annotations
 class Counts:
     """Segments as they are on the wire, bytes of payload, and seconds.
 
-    A connection is busy while data are on the way, and held back by the peer while data wait for its window.
+    A connection is busy while data are on the way, and held back by the peer while data wait for its window, and by
+    its own send buffer while everything in that is on its way and the user waits for room.
     """
 
     __slots__ = (
         "_busy_since",
         "_held_since",
+        "_short_since",
         "busy_time",
         "bytes_resent",
         "data_segments_in",
@@ -21,6 +23,8 @@ class Counts:
         "held_time",
         "segments_in",
         "segments_out",
+        "short",
+        "short_time",
         "time_outs",
     )
 
@@ -35,6 +39,8 @@ class Counts:
         self.busy_time = self._busy_since = 0.0
         self.held = False
         self.held_time = self._held_since = 0.0
+        self.short = False
+        self.short_time = self._short_since = 0.0
 
     def begin_busy(self, now: float) -> None:
         self._busy_since = now
@@ -56,3 +62,14 @@ class Counts:
     def held_until(self, now: float) -> float:
         """The time spent held back, up to now."""
         return self.held_time + (now - self._held_since if self.held else 0.0)
+
+    def run_short(self, short: bool, now: float) -> None:
+        """The send buffer is what holds back from now on, or does so no longer."""
+        if self.short:
+            self.short_time += now - self._short_since
+        self.short = short
+        self._short_since = now
+
+    def short_until(self, now: float) -> float:
+        """The time spent held back by the send buffer, up to now."""
+        return self.short_time + (now - self._short_since if self.short else 0.0)

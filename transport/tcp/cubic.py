@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from .congestion import UNLIMITED
+from .congestion import WindowBased
 from .hystart import HyStart
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ _BETA: Final = 0.7
 _ALPHA: Final = 3 * (1 - _BETA) / (1 + _BETA)
 
 
-class Cubic:
+class Cubic(WindowBased):
     """``cwnd`` and ``ssthresh`` are in bytes, as everywhere; the cubic's own numbers are in segments, as the RFC's."""
 
     __slots__ = (
@@ -31,15 +31,12 @@ class Cubic:
         "_undo",
         "_w_est",
         "_w_max",
-        "cwnd",
-        "ssthresh",
     )
 
     name = "cubic"
 
     def __init__(self, initial: int) -> None:
-        self.cwnd = initial
-        self.ssthresh = UNLIMITED
+        super().__init__(initial)
         self._hystart: HyStart | None = HyStart()
         self._w_max = 0.0
         #: When the current congestion avoidance began; None before its first acknowledgment.

@@ -131,7 +131,7 @@ def progress(c: Connection, board: Scoreboard, delivered: int) -> None:
     """An acknowledgment that told of ``delivered`` bytes: it may end the reduction, and begin one (``board.echo``)."""
     if 0 <= board.reducing < c.snd_una:
         board.reducing = -1
-        c.congestion.cwnd = c.congestion.ssthresh
+        c.congestion.settle()
     if not board.echo:
         return
     board.echo = False

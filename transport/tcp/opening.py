@@ -6,7 +6,7 @@ import errno
 from copy import copy
 from typing import TYPE_CHECKING
 
-from . import acks, arrival, ecn, output, recovery, timers, window
+from . import acks, arrival, controllers, ecn, output, recovery, timers, window
 from .fast_open import SERVER, WITHOUT_COOKIE
 from .header import ACK, ECE, RST, SYN
 from .options import build_syn
@@ -108,7 +108,7 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
     if mode & WITHOUT_COOKIE if cookie is None else cookies.valid(cookie, client, server):
         if len(listener.early) < limit and not listener.full and (payload or cookie):
             c.early = True
-            c.start_congestion()
+            controllers.start(c)
             if payload:
                 arrival.deliver(c, payload[: c.rcv_adv - c.rcv_nxt])
             listener.opened_early(c)

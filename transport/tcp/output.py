@@ -57,7 +57,10 @@ def empty_seq(c: Connection) -> int:
 
 
 def _send_data(c: Connection) -> None:
-    """Send what windows and silly-window avoidance let go."""
+    """Send what windows, pacing and silly-window avoidance let go."""
+    pacer = c.pacer
+    if pacer is not None and not pacer.opens(c):
+        return
     end = c.buffer.end
     una = c.snd_una
     cwnd = c.congestion.cwnd
@@ -78,22 +81,34 @@ def _send_data(c: Connection) -> None:
     largest = min(c.tso_size, max(cwnd // 4 // c.mss, 1) * c.mss)
     if c.snd_up > una:
         largest = c.mss  # each segment has an urgent pointer of its own
+    if pacer is not None:
+        largest = min(largest, pacer.size)
     while c.snd_nxt < end:
         size = _sendable(c, min(end, limit) - c.snd_nxt, end - c.snd_nxt, largest)
         if size <= 0:
             break
         _send_piece(c, size, end, limit)
+        if pacer is not None and pacer.ends(c, size):
+            break
     if c.fin_queued and not c.early and c.snd_nxt == end and end < una + c.snd_wnd:
         c.snd_nxt = end + 1
         transmit(c, end, 0, FIN | ACK)
     if c.snd_nxt > before:
         _log(c, c.snd_nxt - before)
-    if (c.snd_nxt < end and c.snd_wnd <= cwnd) != c.counts.held:
-        c.counts.hold(not c.counts.held, c.tcp.scheduler.now)
-    c.cwnd_limited = c.snd_nxt + c.mss > una + cwnd or ((c.snd_nxt - una) * 2 >= cwnd and cwnd < c.congestion.ssthresh)
+    _note_limits(c, end, cwnd)
     if c.snd_nxt < end + c.fin_queued and c.snd_nxt == c.snd_una and c.persist_at == _NEVER:
         c.persist_backoff = c.persist_probes = 0
         timers.set_persist(c)
+
+
+def _note_limits(c: Connection, end: int, cwnd: int) -> None:
+    """Remember what has kept more from being sent."""
+    una, counts = c.snd_una, c.counts
+    if (c.snd_nxt < end and c.snd_wnd <= cwnd) != counts.held:
+        counts.hold(not counts.held, c.tcp.scheduler.now)
+    c.cwnd_limited = c.snd_nxt + c.mss > una + cwnd or ((c.snd_nxt - una) * 2 >= cwnd and cwnd < c.congestion.ssthresh)
+    if c.room_wanted and c.snd_nxt == end and not c.cwnd_limited and not counts.short and not c.room:
+        counts.run_short(True, c.tcp.scheduler.now)
 
 
 def _log(c: Connection, size: int) -> None:
@@ -103,6 +118,8 @@ def _log(c: Connection, size: int) -> None:
         sent[-1] = (c.snd_nxt, now)
     else:
         sent.append((c.snd_nxt, now))
+    if c.rate is not None:
+        c.rate.sent(c, now)
     if c.board is not None:
         c.board.prr.sent += size
 
@@ -112,6 +129,9 @@ def _retransmit_lost(c: Connection, board: Scoreboard) -> bool:
     edge = c.snd_una + c.snd_wnd
     lost, mss = board.lost, c.mss
     largest = min(c.tso_size, max(c.congestion.cwnd // 4 // mss, 1) * mss)
+    pacer = c.pacer
+    if pacer is not None:
+        largest = min(largest, pacer.size)
     while lost.size:
         start, end = lost.first()
         usable = c.congestion.cwnd - (c.snd_max - c.snd_una - board.outside)
@@ -121,6 +141,8 @@ def _retransmit_lost(c: Connection, board: Scoreboard) -> bool:
         if size <= 0:
             return False
         retransmit(c, board, start, start + size)
+        if pacer is not None and pacer.ends(c, size):
+            return False
     return True
 
 
@@ -140,6 +162,8 @@ def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
         if end > last:
             flags |= FIN
     transmit(c, start, min(end, last) - start, flags)
+    if c.rate is not None:
+        c.rate.sent(c, now)
 
 
 def send_new(c: Connection) -> bool:
@@ -324,6 +348,10 @@ def _account(c: Connection, start: int, after: int) -> None:
         if c.snd_max == c.snd_una:
             c.unacknowledged_since = now
             c.counts.begin_busy(now)
+            if c.rate is not None:
+                c.rate.restart(now)
+                if c.rate.limited:
+                    c.congestion.restarted(c)
         c.snd_max = after
     if c.retransmit_at == _NEVER:  # RFC 6298 §5.1
         c.retransmit_at = now + (c.rtt.pto or c.rtt.rto)

@@ -58,6 +58,8 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
     if c.cwnd_limited:
         c.congestion.acknowledged(size, c.mss, ack, c)
     _advance(c, ack, now, c.rtt.pto or c.rtt.rto)
+    if c.rate is not None:
+        c.rate.advanced(c, size, now)
 
 
 def _advance(c: Connection, ack: int, now: float, patience: float) -> None:
@@ -97,6 +99,8 @@ def _make_room(c: Connection) -> None:
     if (c.buffer.end - c.buffer.start) * 3 <= c.snd_limit * 2:
         c.room_wanted = False
         c.notify = True
+        if c.counts.short:
+            c.counts.run_short(False, c.tcp.scheduler.now)
 
 
 # -- in trouble --------------------------------------------------------------------------------------------------
@@ -179,11 +183,14 @@ def _digest(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list[
     recovered = recovered and not c.recovering
     if board.reducing >= 0 or board.echo:
         ecn.progress(c, board, delivered)
+    intact = board.lost.size
     lost = rack.detect(c, board) if c.sack else False
     if c.reorder_at < c.timer_when:
         timers.arm(c, c.reorder_at)
     if not recovered or lost:
         _set_window(c, board, ack - una, delivered, before, lost=lost)
+    if c.rate is not None:
+        c.rate.digested(c, delivered, max(board.lost.size - intact, 0), c.snd_max - una - before, now)
     if board.calm and not c.recovering:
         c.board = None
         if c.rtt.pto and c.snd_una < c.snd_max:
@@ -232,7 +239,7 @@ def _look_back(c: Connection, board: Scoreboard, moved: int, echo: int) -> None:
         c.duplicates = 0
         board.departed = 0
         board.undo_from = -1
-        c.congestion.cwnd = c.congestion.ssthresh
+        c.congestion.settle()
         assert c.rack is not None
         c.rack.recovered()
 
@@ -255,7 +262,7 @@ def _set_window(c: Connection, board: Scoreboard, moved: int, delivered: int, be
         if moved and not c.sack:  # RFC 6582 §3.2 (3): a partial acknowledgment
             board.lose(c.snd_una, min(c.snd_una + c.mss, c.snd_max))
         _proportional(c, board, delivered, safe=moved > 0 and not lost)
-        if moved and not c.sack:
+        if moved and not c.sack and not c.congestion.samples:
             c.congestion.cwnd = max(c.congestion.cwnd, c.snd_max - c.snd_una - board.outside + c.mss)
     elif board.reducing >= 0:
         _proportional(c, board, delivered, safe=moved > 0)
@@ -266,8 +273,8 @@ def _set_window(c: Connection, board: Scoreboard, moved: int, delivered: int, be
 
 
 def _proportional(c: Connection, board: Scoreboard, delivered: int, *, safe: bool) -> None:
-    if delivered > 0:
-        control = c.congestion
+    control = c.congestion
+    if delivered > 0 and not control.samples:
         pipe = c.snd_max - c.snd_una - board.outside
         control.cwnd = board.prr.window(delivered, pipe, control.ssthresh, c.mss, safe=safe)
 

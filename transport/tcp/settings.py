@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 
 @dataclass(slots=True)
@@ -61,6 +62,10 @@ class TcpSettings:
     no_path_mtu_discovery: int = 0
     #: The congestion controller, by its name in `controllers` (tcp_congestion_control).
     congestion: str = "cubic"
+    #: Where a window is paced that does not say how fast: the part of it that leaves in a round trip, in slow start and
+    #: after (tcp_pacing_ss_ratio, tcp_pacing_ca_ratio).
+    pacing_slow_start: float = 2.0
+    pacing_avoidance: float = 1.2
     #: Selective acknowledgment (tcp_sack).
     sack: bool = True
     #: Connections in SYN-RECEIVED for one listener (tcp_max_syn_backlog).
@@ -111,6 +116,8 @@ class TcpOptions:
     send_buffer: int | None = None
     #: The congestion controller, by its name in `controllers`; empty: the host's.
     congestion: str = ""
+    #: In bytes/s; inf: no limit, and no pacing unless the controller asks for it.
+    max_pacing_rate: float = inf
     hop_limit: int = 64
     #: Segments are not fragmented on their way (RFC 1191); False: routers may.
     dont_fragment: bool = True

@@ -54,5 +54,5 @@ def acknowledged(c: Connection, board: Scoreboard, ack: int) -> None:
         board.tail_end = 0
         if not c.recovering and not board.after_timeout and board.reducing < 0:
             c.congestion.lost(c.snd_max - c.snd_una, c.mss)
-            c.congestion.cwnd = c.congestion.ssthresh
+            c.congestion.settle()
             ecn.reduced(c)

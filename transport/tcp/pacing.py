@@ -1,0 +1,108 @@
+"""Pacing: data leave at a rate, in trains, rather than as fast as the window lets them go.
+
+A connection is paced once its congestion controller asks for it (``pacing_rate``) or its user does
+(SO_MAX_PACING_RATE), and from then on as long as it lives, as on Linux. Everything else here is like Linux's own
+pacing inside TCP, too: a train is what the rate carries in about a millisecond, but two segments at least; one that
+leaves late makes the next one come earlier, by half of its distance at most; the first segments of a connection are not
+paced.
+"""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ...link.scheduler import Timer
+    from .connection import Connection
+
+#: A train is what the rate carries in this time, in seconds ...
+_TRAIN: Final = 1 / 1024
+#: ... and up to so many bytes more on short round trips: half of them for each further step of this length.
+_LARGEST: Final = 65483
+_RTT_STEP: Final = 512e-6
+#: Below this rate, bytes/s, a controller that measures its rate has trains of one segment.
+SLOW: Final = 150_000.0
+#: Segments of data that are sent before pacing begins.
+_FREE: Final = 10
+
+
+def rate(c: Connection) -> float:
+    """At what rate ``c`` is paced, or would be, in bytes/s: the controller's, or by Linux's rule of thumb what carries
+    the window in somewhat less than a round trip; capped by the user's maximum. inf: it is not known yet."""
+    control = c.congestion
+    paced: float = control.pacing_rate
+    if paced == inf and c.rtt.srtt:
+        settings = c.tcp.settings
+        cwnd = control.cwnd
+        ratio = settings.pacing_slow_start if cwnd * 2 < control.ssthresh else settings.pacing_avoidance
+        paced = max(cwnd, c.snd_max - c.snd_una) / c.rtt.srtt * ratio
+    limit = c.options.max_pacing_rate
+    return paced if paced < limit else limit
+
+
+def train(paced: float, mss: int, shortest: float, least: int) -> int:
+    """How many bytes may leave at once at the rate ``paced``, with ``shortest`` for a round trip: whole segments, and
+    ``least`` of them at least."""
+    steps = int(shortest / _RTT_STEP) if shortest < 1 else 64
+    size = min(paced * _TRAIN + (_LARGEST >> min(steps, 64)), _LARGEST)
+    return max(int(size) // mss, least) * mss
+
+
+class Pacer:
+    """When the next train of a connection may leave."""
+
+    __slots__ = ("_credit", "_free", "_left", "_rate", "_release_at", "_timer", "size")
+
+    def __init__(self) -> None:
+        self._release_at = -inf
+        self._timer: Timer | None = None
+        #: How late the train leaves that is being sent; bytes that it may still take, its size, how much of it has not
+        #: been paid for, and its rate.
+        self._credit = 0.0
+        self._left = 0
+        self.size = 0
+        self._free = 0
+        self._rate = inf
+
+    def opens(self, c: Connection) -> bool:
+        """Whether a train may leave now: it begins. Else the connection is called when it may."""
+        now = c.tcp.scheduler.now
+        if now < self._release_at:
+            self._wait(c)
+            return False
+        self._credit = now - self._release_at
+        self._release_at = now
+        self._rate = paced = rate(c) or inf  # as on Linux: no rate is no pacing
+        least = 1 if c.congestion.samples and paced < SLOW else 2
+        self.size = self._left = train(paced, c.mss, c.rtt.shortest, least)
+        self._free = 0
+        return True
+
+    def ends(self, c: Connection, size: int) -> bool:
+        """``size`` bytes more have left: whether they end the train."""
+        self._free += size
+        if c.counts.data_segments_out >= _FREE:
+            time = self._free / self._rate
+            self._free = 0
+            early = min(time / 2, self._credit)
+            self._credit -= early
+            self._release_at += time - early
+        self._left -= size
+        if self._left > 0:
+            return False
+        if self._release_at <= c.tcp.scheduler.now:
+            self._left = self.size
+            self._free = 0
+            self._credit = 0.0
+            return False
+        self._wait(c)
+        return True
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _wait(self, c: Connection) -> None:
+        if self._timer is None or not self._timer.pending:
+            self._timer = c.tcp.scheduler.call_at(self._release_at, c.mark)
