@@ -34,6 +34,8 @@ def _conditions(function: Callable[..., int]) -> Callable[..., int]:
                 "What waits for the rate: a number of frames, a size as 64kB, or codel.  [default: 1000]",
             ),
             ("loss", "SHARE", "How many frames are lost, such as 1%."),
+            ("mark", "SHARE", "How many ECN-capable packets get a mark."),
+            ("mark_above", "FRAMES", "All of them get one that find so many frames waiting for the rate."),
             ("duplicate", "SHARE", "How many frames arrive twice."),
             ("corrupt", "SHARE", "How many frames have one bit flipped."),
             ("reorder", "SHARE", "How many frames are held back for --reorder-by, and others pass them."),
@@ -120,11 +122,11 @@ def command(
 
 def _both_ways(name: str, text: str) -> Any:
     """The condition as `Network.wire` takes it: one value, or a pair."""
-    values = [_queue(value) if name == "queue" else value for value in text.split(",")]
+    values = [_number(value) if name in ("queue", "mark_above") else value for value in text.split(",")]
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def _queue(text: str) -> int | str:
+def _number(text: str) -> int | str:
     return int(text) if text.isdecimal() else text
 
 

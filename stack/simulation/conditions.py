@@ -11,6 +11,7 @@ from ...link.chance import GilbertElliott, Independent
 from ...link.codel import CoDel
 from ...link.drop_tail import DropTail
 from ...link.impairment import Delay, Drop, Duplicate, Rewrite, flip_bit
+from ...link.mark import Mark
 from ...link.pipe import Queue
 from ..units import Quantity, bits_per_second, fraction, seconds, size
 
@@ -47,6 +48,8 @@ class Conditions(TypedDict, total=False):
     rate: "10Mbit", or bit/s; 0 for no limit
     queue: what waits for the rate: a number of frames, "64kB", "codel", or a function that makes a queue discipline
     loss, duplicate, corrupt: "1%", 0.01, or `Bursts("1%", 5)`
+    mark: so many of the packets that are ECN-capable get a mark (RFC 3168), as "5%"; the others pass
+    mark_above: so do all of them that find this many frames waiting for the rate; 0: none
     reorder: so many frames are held back for ``reorder_by`` ("10ms"), and those behind pass them
     """
 
@@ -55,6 +58,8 @@ class Conditions(TypedDict, total=False):
     rate: Quantity | tuple[Quantity, Quantity]
     queue: QueueChoice | tuple[QueueChoice, QueueChoice]
     loss: Chance | tuple[Chance, Chance]
+    mark: Chance | tuple[Chance, Chance]
+    mark_above: int | tuple[int, int]
     duplicate: Chance | tuple[Chance, Chance]
     corrupt: Chance | tuple[Chance, Chance]
     reorder: Chance | tuple[Chance, Chance]
@@ -68,6 +73,8 @@ DEFAULTS: Final[dict[str, Any]] = {
     "rate": 0,
     "queue": 1000,
     "loss": 0,
+    "mark": 0,
+    "mark_above": 0,
     "duplicate": 0,
     "corrupt": 0,
     "reorder": 0,
@@ -95,6 +102,8 @@ def check(conditions: dict[str, Any]) -> None:
             chance(Random(0), value, name)
         elif name == "queue":
             queue(value)
+        elif name == "mark_above":
+            threshold(value)
         else:
             (bits_per_second if name == "rate" else seconds)(value, name)
 
@@ -116,6 +125,8 @@ def apply(direction: Direction, conditions: dict[str, Any]) -> None:
             pipe.rate = bits_per_second(value, name)
         elif name == "queue":
             pipe.replace_queue(queue(value))
+        elif name == "mark_above":
+            _mark_above(direction, threshold(value))
         elif values["reorder"]:
             _impair(direction, "reorder", values["reorder"])
 
@@ -133,6 +144,13 @@ def queue(choice: QueueChoice) -> Queue:
     return DropTail(choice)
 
 
+def threshold(value: int) -> int:
+    """How many frames wait before marks are set. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"mark_above: {value!r} is not a number of frames")
+    return value
+
+
 def chance(random: Random, value: Chance, what: str) -> Callable[[Packet], bool]:
     """Which packets a mischance befalls. Raises ValueError."""
     return value.chance(random, what) if isinstance(value, Bursts) else Independent(random, fraction(value, what))
@@ -141,10 +159,7 @@ def chance(random: Random, value: Chance, what: str) -> Callable[[Packet], bool]
 def _impair(direction: Direction, name: str, value: Chance) -> None:
     """Set one mischance of a direction. Its randomness is its own, and goes on where it was."""
     port = direction.port
-    old = direction.impairments.pop(name, None)
-    if old is not None:
-        port.remove(old)
-        direction.counters[name] += old.count
+    _lift(direction, name)
     if not isinstance(value, Bursts) and fraction(value, name) == 0:
         return
     random = direction.random(name)
@@ -152,6 +167,8 @@ def _impair(direction: Direction, name: str, value: Chance) -> None:
     impairment: Impairment
     if name == "loss":
         impairment = Drop(port, picks)
+    elif name == "mark":
+        impairment = Mark(port, picks)
     elif name == "duplicate":
         impairment = Duplicate(port, picks)
     elif name == "corrupt":
@@ -159,9 +176,31 @@ def _impair(direction: Direction, name: str, value: Chance) -> None:
     else:
         held = seconds(direction.conditions["reorder_by"], "reorder_by")
         impairment = Delay(port, picks, direction.scheduler, held)
+    _lay(direction, name, impairment, _CHANCES.index(name) + 100)
+
+
+def _mark_above(direction: Direction, frames: int) -> None:
+    _lift(direction, "mark_above")
+    if frames:
+        pipe = direction.pipe
+        mark = Mark(direction.port, lambda _: len(pipe.queue) >= frames)
+        _lay(direction, "mark_above", mark, _AT_THE_QUEUE)
+
+
+def _lay(direction: Direction, name: str, impairment: Impairment, stage: int) -> None:
     direction.impairments[name] = impairment
-    port.add(_CHANCES.index(name) + 100, impairment)
+    direction.port.add(stage, impairment)
+
+
+def _lift(direction: Direction, name: str) -> None:
+    """End an impairment, if it is there; what it did stays counted."""
+    old = direction.impairments.pop(name, None)
+    if old is not None:
+        direction.port.remove(old)
+        direction.counters[name] += old.count
 
 
 #: In the order in which they befall a frame.
-_CHANCES: Final = ("loss", "duplicate", "corrupt", "reorder")
+_CHANCES: Final = ("loss", "mark", "duplicate", "corrupt", "reorder")
+#: What depends on the queue comes last.
+_AT_THE_QUEUE: Final = 200
