@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Flags of which a segment can stand for its neighbors only where its own bytes are.
 _SINGLE: Final = flag_bits("SFR")
+#: The flag that only the first has of several segments that an interface cuts from one (RFC 3168 §6.1.2).
+_FIRST: Final = flag_bits("W")
 #: Flags that only the last has of several segments that an interface cuts from one.
 _LAST: Final = flag_bits("FP")
 #: How long a packet that did not come in time is waited for, only to tell, in seconds.
@@ -92,7 +94,8 @@ class Outbound:
 
     def _cut(self, datagram: Datagram, segment: Segment, length: int) -> Segment:
         """The first ``length`` bytes of a segment, as the interface would send them; the others are put back."""
-        rest = replace(segment, seq=segment.seq + length & 0xFFFFFFFF, length=segment.length - length)
+        seq, flags = segment.seq + length & 0xFFFFFFFF, segment.flags & ~_FIRST
+        rest = replace(segment, seq=seq, length=segment.length - length, flags=flags)
         data = rest.to_bytes(datagram.source, datagram.destination)
         self._machine.sent.appendleft(replace(datagram, data=data))
         return replace(segment, length=length, flags=segment.flags & ~_LAST)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 
 class ProportionalRate:
-    """The window shrinks from the flight's size to ``ssthresh`` in proportion to what arrives. Sizes are in bytes."""
+    """The window shrinks to ``ssthresh`` in proportion to what arrives. Sizes are in bytes, but what may be sent is rounded
+    up to whole segments. As on Linux the window before, which was in full use, stands for the flight's size."""
 
-    __slots__ = ("_delivered", "_flight", "sent")
+    __slots__ = ("_delivered", "_prior", "sent")
 
     def __init__(self) -> None:
         self.start(1)
 
-    def start(self, flight: int) -> None:
-        """Recovery begins with ``flight`` bytes in the network (RFC 9937 §6.1: RecoverFS)."""
-        self._flight = max(flight, 1)
+    def start(self, cwnd: int) -> None:
+        """Recovery begins with the window ``cwnd`` (RFC 9937 §6.1: RecoverFS)."""
+        self._prior = max(cwnd, 1)
         self._delivered = 0
         #: What was sent in recovery: whoever sends counts it here.
         self.sent = 0
@@ -25,7 +26,7 @@ class ProportionalRate:
         """
         self._delivered += delivered
         if pipe > ssthresh:
-            count = -(-self._delivered * ssthresh // self._flight) - self.sent
+            count = -(-self._delivered * ssthresh // (self._prior * mss)) * mss - self.sent
         else:
             count = max(self._delivered - self.sent, delivered)
             if safe:

@@ -359,6 +359,8 @@ def timed_out(c: Connection) -> None:
         if c.retries == 2 and c.path.valid:
             c.reroute()
         output.send_syn(c)
+        if c.state is State.SYN_SENT:
+            ecn.reduced(c)
     else:
         board = board_of(c)
         if not c.retries:
