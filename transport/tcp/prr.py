@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 class ProportionalRate:
-    """The window shrinks to ``ssthresh`` in proportion to what arrives. Sizes are in bytes, but what may be sent is rounded
-    up to whole segments. As on Linux the window before, which was in full use, stands for the flight's size."""
+    """The window shrinks to ``ssthresh`` in proportion to what arrives. Sizes are in bytes, but what may be sent is
+    rounded up to whole segments. As on Linux the window before, which was in full use, stands for the flight's size."""
 
     __slots__ = ("_delivered", "_prior", "sent")
 
