@@ -10,6 +10,7 @@ from ..parameters import json_option
 from .configuration import Configuration, on_kernel
 from .engine import Outcome, Verdict, run_file
 from .errors import Unsupported
+from .recorder import differences, record_file
 from .report import print_outcomes
 
 
@@ -29,6 +30,8 @@ def _definition(_context: click.Context, _parameter: click.Parameter, values: tu
               help="What a script sends or expects in one piece must be one segment.")  # fmt: skip
 @click.option("--kernel", is_flag=True,
               help="The host under test is the kernel, in real time; takes root or user namespaces.")  # fmt: skip
+@click.option("--record", is_flag=True, help="Show what the host does, whatever the scripts expect.")
+@click.option("--compare", is_flag=True, help="Show what this stack does otherwise than the kernel.")
 @click.option("-v", "--verbose", is_flag=True, help="Show also what the scripts let pass.")
 @json_option
 def command(
@@ -36,6 +39,8 @@ def command(
     definitions: dict[str, str],
     strict_segments: bool,
     kernel: bool,
+    record: bool,
+    compare: bool,
     verbose: bool,
     as_json: bool,
 ) -> int:
@@ -45,6 +50,10 @@ def command(
     --local_ip=192.168.0.1, …) are known as a script knows them. Nothing that a script gives the shell is executed: its
     settings are the stack's (see `netower sysctl`). The Python in a script is executed, so run no scripts that you do
     not trust. Exit status 1: a script failed.
+
+    With --record the lines for packets that a script expects are only waited for, and what the host does is shown as
+    lines of a script, with their times; with --compare the difference between two such records, of this stack and of
+    the kernel (- only this stack, + only the kernel, ~ at another time).
 
     \b
     Examples:
@@ -59,6 +68,9 @@ def command(
     scripts = [script for file in files for script in _scripts(Path(file))]
     if not scripts:
         raise click.UsageError("no script is given, or there is none in the folder")
+    if record or compare:
+        show = _print_differences if compare else _print_record
+        return max([show(script, configuration, definitions) for script in scripts])
     outcomes = [(str(script), _run(script, configuration, definitions)) for script in scripts]
     print_outcomes(outcomes, as_json=as_json, verbose=verbose)
     return int(any(outcome.verdict is Verdict.FAILED for _, outcome in outcomes))
@@ -85,6 +97,19 @@ def _scripts(path: Path) -> list[Path]:
     if not path.is_file():
         raise click.UsageError(f"{path}: no such file")
     return [path]
+
+
+def _print_record(script: Path, configuration: Configuration, definitions: dict[str, str]) -> int:
+    for entry in record_file(script, configuration, definitions):
+        print(entry)
+    return 0
+
+
+def _print_differences(script: Path, configuration: Configuration, definitions: dict[str, str]) -> int:
+    ours = record_file(script, configuration, definitions)
+    found = differences(ours, record_file(script, on_kernel(configuration), definitions))
+    print(f"{script}: {'differs' if found else 'the same'}", *found, sep="\n  ")
+    return int(bool(found))
 
 
 def _run(script: Path, configuration: Configuration, definitions: dict[str, str]) -> Outcome:

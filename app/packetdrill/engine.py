@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from .syntax import Action, IpInfo, Packet, Script
 
 #: What a script may take on the real clock, in seconds.
-_LONGEST: Final = 600.0
+LONGEST: Final = 600.0
 #: How long is waited for an event that may happen at any time, in seconds.
 _AT_ANY_TIME: Final = 3600.0
 
@@ -64,7 +64,7 @@ def run_file(path: Path, configuration: Configuration, definitions: Mapping[str,
         return run(text, configuration, definitions, path.parent)
     from .kernel import in_namespace
 
-    return in_namespace(lambda: run(text, configuration, definitions, path.parent), _LONGEST)
+    return in_namespace(lambda: run(text, configuration, definitions, path.parent), LONGEST)
 
 
 def run(
@@ -77,10 +77,7 @@ def run(
     line = 0
     configuration = configuration or Configuration()
     try:
-        words = {**PREDEFINED, **fast_open_cookies(configuration), **(definitions or {})}
-        script = parse(text, words)
-        for name, value in script.options:
-            configuration = configuration.with_option(name, value)
+        script, configuration = prepare(text, configuration, definitions or {})
         engine = Engine(configuration, folder or Path())
         try:
             engine.run(script)
@@ -95,6 +92,15 @@ def run(
     except ValueError as failure:
         return Outcome(Verdict.FAILED, f"the script asks for what cannot be: {failure}", line)
     return Outcome(Verdict.PASSED, remarks=engine.remarks)
+
+
+def prepare(text: str, configuration: Configuration, definitions: Mapping[str, str]) -> tuple[Script, Configuration]:
+    """Read a script and its options. Raises ScriptError, Unsupported, ValueError."""
+    words = {**PREDEFINED, **fast_open_cookies(configuration), **definitions}
+    script = parse(text, words)
+    for name, value in script.options:
+        configuration = configuration.with_option(name, value)
+    return script, configuration
 
 
 #: What packetdrill's runners define for IPv4.

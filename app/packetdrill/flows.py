@@ -151,6 +151,13 @@ class Flows:
         self.current = flow or self._flow(*ports)
         return self.current, segment
 
+    def observed(self, segment: Segment) -> Flow:
+        """The flow of a segment that the stack sent, whatever was expected; a SYN that opens one makes it current."""
+        flow = self._flow(segment.source_port, segment.destination_port)
+        if _opens(segment.flags):
+            self.current = flow
+        return flow
+
     def _flow(self, local_port: int, remote_port: int) -> Flow:
         return self._flows.setdefault((local_port, remote_port), Flow(local_port, remote_port))
 

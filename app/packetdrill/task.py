@@ -32,6 +32,10 @@ class Task:
         except OSError as failure:
             self._finish(failure)
             return
+        except Mismatch as wrong:
+            self._mismatch = wrong
+            self._finish(0)
+            return
         if isinstance(begun, Generator):
             self._waiting = begun
             self.resume()
@@ -59,6 +63,20 @@ class Task:
     def _finish(self, result: Any) -> None:
         self._result = result
         self.finished = self._program.now
+
+    def adopt(self) -> str:
+        """Give a new descriptor its number without comparing anything, and tell what the call gave, as a script would.
+
+        Raises Unsupported for an option that the stack does not have.
+        """
+        if isinstance(self._mismatch, Unsupported):
+            raise self._mismatch
+        if _is_opened(self._result):
+            self._program.open(number(self.call.result), self._result)
+            return f"{self._head()} = {show(self.call.result)}"
+        self._excuse(self._result)
+        given = f" ({self._mismatch}: {self._mismatch.actual})" if self._mismatch else ""
+        return self._actual() + given
 
     def check(self) -> None:
         """Compare the result of the finished call, and give a new descriptor its number.

@@ -11,9 +11,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from netower.app.command import main
+from netower.app.packetdrill.configuration import Configuration
 from netower.app.packetdrill.engine import Outcome, Verdict, run
 from netower.app.packetdrill.errors import ScriptError, Unsupported
 from netower.app.packetdrill.parser import parse
+from netower.app.packetdrill.recorder import Entry, differences, record
 from netower.app.packetdrill.report import print_outcomes
 from netower.app.packetdrill.syntax import Call, Code, Command, Event, TcpOption, TcpPacket, When
 from netower.app.packetdrill.wire import Segment, flag_bits, flag_letters
@@ -327,3 +329,25 @@ def test_the_table(terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pyte
     printed = capsys.readouterr().out
     for word in ("passed", "failed", "line 4", "listen(3, 1) = 5", "listen(3, 1) = 0", "1 passed, 1 failed"):
         assert word in printed
+
+
+# recording
+
+
+def test_what_the_host_does_is_recorded() -> None:
+    entries = record(SERVER + "+0 write(4, ..., 1500) = 0\n+.1 < . 1:1(0) ack 1501 win 65535\n", Configuration(), {})
+    texts = [entry.text.split(" ack")[0] for entry in entries]
+    assert texts[3:] == [
+        "> [tos 0x0] S. 0:0(0)",
+        "accept(3, ..., ...) = 4",
+        "write(4, ..., 1500) = 1500",
+        "> [tos 0x0] . 1:1001(1000)",
+        "> [tos 0x0] P. 1001:1501(500)",
+    ]
+
+
+def test_records_are_compared() -> None:
+    ours = [Entry(0.1, "a"), Entry(0.2, "> . 1:1(0) <TS val 5 ecr 1>"), Entry(0.3, "b")]
+    theirs = [Entry(0.1, "a"), Entry(0.2, "> . 1:1(0) <TS val 7 ecr 1>"), Entry(0.4, "b"), Entry(0.5, "c")]
+    assert differences(ours, theirs) == ["~ 0.300 b / 0.400", "+ 0.500 c"]
+    assert differences(ours, ours) == []

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
+from netower.app.command import main
 from netower.app.packetdrill.configuration import Configuration, on_kernel
 from netower.app.packetdrill.engine import Outcome, Verdict, run_file
 from netower.app.packetdrill.kernel import in_namespace
@@ -69,6 +71,28 @@ def test_a_setting_is_the_namespaces_alone(tmp_path: Path) -> None:
     assert outcome(tmp_path, "`sysctl net.ipv4.tcp_nonsense=0`\n" + LISTEN).verdict is Verdict.SKIPPED
     with open("/proc/sys/net/ipv4/tcp_sack") as sack:
         assert sack.read() == "1\n"
+
+
+def test_a_record_of_the_kernel(tmp_path: Path) -> None:
+    script = tmp_path / "stimuli.pkt"
+    script.write_text(LISTEN + "+0 write(4, ..., 1500) = 0\n+0 close(3) = 0\n+0 close(3) = 0\n")
+    result = CliRunner().invoke(main, ["packetdrill", "--record", "--kernel", str(script)])
+    lines = [line.split(" ", 1)[1].split(" ack")[0] for line in result.output.splitlines()]
+    assert lines[5:] == [
+        "write(4, ..., 1500) = 1500",
+        "> [tos 0x0] . 1:1001(1000)",
+        "> [tos 0x0] P. 1001:1501(500)",
+        "close(3) = 0",
+        "close(3) = -1 EBADF",
+        "> [tos 0x0] . 1:1001(1000)",
+    ]
+
+
+def test_two_hosts_are_compared(tmp_path: Path) -> None:
+    script = tmp_path / "stimuli.pkt"
+    script.write_text(LISTEN + "+0 close(3) = 0\n+0 close(3) = 0\n")
+    result = CliRunner().invoke(main, ["packetdrill", "--compare", str(script)])
+    assert all("win" in line for line in result.output.splitlines()[1:])
 
 
 def test_what_is_raised_within_comes_out() -> None:
