@@ -24,3 +24,6 @@ class Failure(NamedTuple):
     mtu: int = 0
     #: Who reported it; None if this host found out by itself.
     reporter: Address | None = None
+    #: Type and code of the ICMP error, 0 if there was none.
+    kind: int = 0
+    code: int = 0

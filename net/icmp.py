@@ -121,9 +121,9 @@ class Icmp:
         elif kind == ECHO_REPLY:
             self.pings.receive(packet, first, second)
         elif kind == UNREACHABLE and code in _UNREACHABLE_ERRORS:
-            self._error(packet, *_UNREACHABLE_ERRORS[code], second if code == FRAGMENTATION_NEEDED else 0)
+            self._error(packet, kind, code, *_UNREACHABLE_ERRORS[code], second if code == FRAGMENTATION_NEEDED else 0)
         elif kind in _TYPE_ERRORS:
-            self._error(packet, *_TYPE_ERRORS[kind], 0)
+            self._error(packet, kind, code, *_TYPE_ERRORS[kind], 0)
         else:
             counters["icmp.redirect" if kind == REDIRECT else "icmp.ignored"] += 1
 
@@ -148,7 +148,7 @@ class Icmp:
         traffic_class = packet.buffers[0][packet.network + 1]
         self._send(reply, packet.source, packet.destination if addressed else None, traffic_class)
 
-    def _error(self, packet: Packet, code: int, hard: bool, mtu: int) -> None:
+    def _error(self, packet: Packet, kind: int, code: int, number: int, hard: bool, mtu: int) -> None:
         """Pass an error on to the transport whose datagram it quotes (RFC 1122 §3.2.2.1)."""
         internet = self._internet
         frame = packet.buffers[0]
@@ -165,12 +165,12 @@ class Icmp:
             internet.counters["icmp.not_ours"] += 1
             return
         internet.counters["icmp.errors_in"] += 1
-        if code == errno.EMSGSIZE:
+        if number == errno.EMSGSIZE:
             mtu = internet.lower_mtu(destination, mtu or next((mtu for mtu in _PLATEAUS if mtu < size), 0))
             if not mtu:
                 return
         quote = bytes(frame[start : packet.end])
-        internet.fail(protocol, Failure(code, hard, source, destination, quote, mtu, packet.source))
+        internet.fail(protocol, Failure(number, hard, source, destination, quote, mtu, packet.source, kind, code))
 
     # -- out
 

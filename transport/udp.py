@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 from construct import Int16ub
@@ -121,6 +121,8 @@ class Udp:
         keys = (failure.destination + source + ports, source + ports[2:], bytes(len(source)) + ports[2:])
         for endpoint in next(filter(None, map(self._table.get, keys)), ()):
             if endpoint.all_errors or (endpoint.remote and (failure.hard or endpoint._too_big(failure.errno))):
+                if endpoint.all_errors and endpoint.failed is not None:
+                    endpoint.failed(failure)
                 endpoint._fail(failure.errno)
 
     def _deliver_among(self, found: list[UdpEndpoint], packet: Packet, ports: bytes) -> None:
@@ -144,11 +146,23 @@ class Udp:
         self.internet.counters["udp." + reason] += 1
 
 
+class Detailed(tuple[memoryview, tuple[Address, int]]):
+    """A datagram that arrived, with what its packet said besides: who was addressed, and when it came."""
+
+    destination: Address
+    hop_limit: int
+    traffic_class: int
+    interface: Any
+    when: float
+
+
 class UdpEndpoint:
     """One end of UDP conversations: what stands behind a datagram socket.
 
     ``received`` holds (payload, (address, port)) of the datagrams that wait; a payload is a view of the frame.
-    ``error`` is the errno that an ICMP error left for the next call, 0 for none.
+    Each is a `Detailed` where ``detailed`` asks for that.
+    ``error`` is the errno that an ICMP error left for the next call, 0 for none; ``failed`` is told of each, where
+    ``all_errors`` asks for all of them.
     ``observer`` is called, once per batch of packets, when there is something to read or an error.
     """
 
@@ -163,9 +177,11 @@ class UdpEndpoint:
         "_udp",
         "all_errors",
         "broadcast",
+        "detailed",
         "discover",
         "dropped",
         "error",
+        "failed",
         "hop_limit",
         "local",
         "observer",
@@ -190,6 +206,8 @@ class UdpEndpoint:
         self.reuseport = False
         self.broadcast = False
         self.all_errors = False
+        self.failed: Callable[[Failure], object] | None = None
+        self.detailed = False
         self.on_broadcast = False
         self.discover = WANT
         self.hop_limit = udp.internet.settings.hop_limit
@@ -373,9 +391,19 @@ class UdpEndpoint:
         data, offset = packet.buffers[0], packet.offset
         port = data[offset] << 8 | data[offset + 1]
         payload = memoryview(data)[offset + _HEADER_SIZE : packet.end]
-        self.received.append((payload, (packet.source, port)))
+        datagram = payload, (packet.source, port)
+        self.received.append(self._detail(datagram, packet) if self.detailed else datagram)
         self._queued += len(payload) + OVERHEAD
         self._notify()
+
+    def _detail(self, datagram: tuple[memoryview, tuple[Address, int]], packet: Packet) -> Detailed:
+        detailed = Detailed(datagram)
+        detailed.destination = packet.destination
+        detailed.hop_limit = packet.hop_limit
+        detailed.traffic_class = packet.buffers[0][packet.network + 1]
+        detailed.interface = packet.interface
+        detailed.when = self._udp.internet.scheduler.now
+        return detailed
 
     def _too_big(self, number: int) -> bool:
         return number == errno.EMSGSIZE and self.discover != FRAGMENT

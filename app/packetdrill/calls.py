@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from ...stack.calls import StreamSocket
 from ...stack.calls import numbers as n
 from ...transport.errors import error
-from ...transport.tcp.state import OPENING, State
+from ...transport.tcp.state import State
 from . import polling, transfer
 from .constants import CONSTANTS
 from .errors import Unsupported
@@ -185,27 +185,13 @@ def _ioctl(process: Process, fd: Expression, request: Expression, value: Express
     if what == termios.FIONBIO:
         descriptor.nonblocking = bool(number(value))
         return 0
-    count = _WAITING.get(what)
-    if count is None:
+    if what not in _COUNTS:
         raise Unsupported(f"ioctl {show(request)}")
-    stream = descriptor.stream
-    if stream.listening:
-        raise error(errno.EINVAL)
-    opened = stream.connection is not None and stream.connection.state not in OPENING
-    check_number("value", value, count(stream) if opened else 0)
+    check_number("value", value, descriptor.socket.ioctl(what))
     return 0
 
 
-def _unsent(stream: StreamSocket) -> int:
-    return stream.connection.unsent if stream.connection is not None else 0
-
-
-_WAITING: Final[dict[int, Callable[[StreamSocket], int]]] = {
-    CONSTANTS["SIOCATMARK"]: lambda stream: stream.at_mark,
-    termios.FIONREAD: lambda stream: stream.readable,
-    termios.TIOCOUTQ: lambda stream: stream.unacknowledged,
-    CONSTANTS["SIOCOUTQNSD"]: _unsent,
-}
+_COUNTS: Final = (n.SIOCINQ, n.SIOCOUTQ, n.SIOCOUTQNSD, n.SIOCATMARK)
 
 CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {
     "socket": _socket,

@@ -158,7 +158,7 @@ class Engine:
         now = self._machine.now
         when = event.when
         if when is None:
-            return now, now + _AT_ANY_TIME, 0.0
+            return 0.0, now + _AT_ANY_TIME, 0.0
         base = now if when.relative else 0.0
         start, end = base + when.start, base + when.end
         fixed = self._configuration.tolerance_usecs / 1e6

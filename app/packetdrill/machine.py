@@ -36,6 +36,9 @@ class Machine(ABC):
 
     # -- time
 
+    #: When the script began, on the clock that time stamps are taken from.
+    clock_began: float = 0.0
+
     @property
     @abstractmethod
     def now(self) -> float:

@@ -42,7 +42,7 @@ class StackMachine(Machine):
         self._began_at = _START
 
     def begin(self) -> None:
-        self._began_at = self.scheduler.now
+        self._began_at = self.clock_began = self.scheduler.now
 
     @property
     def now(self) -> float:

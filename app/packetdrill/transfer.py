@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...stack.calls import DatagramSocket
 from ...stack.calls import numbers as n
+from ...stack.calls.messages import Message, stamps_asked_for
 from ...transport.errors import error
 from ...transport.tcp.state import OPENING
 from .constants import CONSTANTS
+from .control import check_control, control_to_send, expected_control
 from .errors import Unsupported
 from .syntax import Anything, Array, Name, Number, Struct
 from .values import address, check_address, check_number, check_text, data, number, show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ...stack.calls import StreamSocket
+    from ...stack.calls.messages import Control
     from .process import Descriptor, Process
     from .program import Waiting
     from .syntax import Expression
@@ -25,8 +28,8 @@ if TYPE_CHECKING:
 _MSG_DONTWAIT: Final = CONSTANTS["MSG_DONTWAIT"]
 #: Flags that change nothing for a script.
 _HARMLESS: Final = CONSTANTS["MSG_NOSIGNAL"] | CONSTANTS["MSG_CMSG_CLOEXEC"]
-_SEND_FLAGS: Final = n.MSG_OOB | n.MSG_FASTOPEN
-_RECEIVE_FLAGS: Final = n.MSG_OOB | n.MSG_PEEK | n.MSG_TRUNC | n.MSG_WAITALL
+_SEND_FLAGS: Final = n.MSG_OOB | n.MSG_FASTOPEN | n.MSG_ZEROCOPY
+_RECEIVE_FLAGS: Final = n.MSG_OOB | n.MSG_PEEK | n.MSG_TRUNC | n.MSG_WAITALL | n.MSG_ERRQUEUE
 #: Nothing more will come.
 _ENDED: Final = n.POLLRDHUP | n.POLLHUP | n.POLLERR
 _NO_FLAGS: Final = Number(0)
@@ -72,19 +75,26 @@ def _sendmsg(process: Process, fd: Expression, message: Expression, flags: Expre
     descriptor = process.descriptor(fd)
     message = message_of(message)
     where = message.get("msg_name") or Name("NULL")
-    return _put(process, descriptor, gathered(message.get("msg_iov")), flags, where)
+    control = control_to_send(message)
+    return _put(process, descriptor, gathered(message.get("msg_iov")), flags, where, control)
 
 
 def _put(
-    process: Process, descriptor: Descriptor, content: bytes, flags: Expression, where: Expression
+    process: Process,
+    descriptor: Descriptor,
+    content: bytes,
+    flags: Expression,
+    where: Expression,
+    control: Sequence[Control] = (),
 ) -> int | Waiting:
     bits = _flags(flags, _SEND_FLAGS)
     socket = descriptor.socket
     if isinstance(socket, DatagramSocket):
-        return _put_datagram(process, socket, content, where)
+        return _put_datagram(process, socket, content, where, control)
     wait = not (descriptor.nonblocking or bits & _MSG_DONTWAIT)
     target = _target(process, where) if bits & n.MSG_FASTOPEN else None
-    return _put_stream(process, descriptor, content, bits & ~_MSG_DONTWAIT, target, wait)
+    stamped = stamps_asked_for(control)
+    return _put_stream(process, descriptor, content, bits & ~_MSG_DONTWAIT, target, wait, stamped)
 
 
 def _target(process: Process, where: Expression) -> tuple[bytes, int]:
@@ -100,13 +110,15 @@ def _put_stream(
     flags: int,
     target: tuple[bytes, int] | None,
     wait: bool,
+    stamped: int | None,
 ) -> Waiting:
     stream = descriptor.stream
     limit = descriptor.time_limit(n.SO_SNDTIMEO, process.now)
     sent = 0
     while True:
         try:
-            sent += stream.send(content[sent:], flags, target)
+            whole = len(content) - sent <= stream.room
+            sent += stream.send(content[sent:], flags if whole else flags & ~n.MSG_ZEROCOPY, target, stamped=stamped)
             while wait and target is not None and stream.connection and stream.connection.state in OPENING:
                 yield limit
         except BlockingIOError:
@@ -124,11 +136,13 @@ def _put_stream(
             return sent
 
 
-def _put_datagram(process: Process, socket: DatagramSocket, content: bytes, where: Expression) -> int:
+def _put_datagram(
+    process: Process, socket: DatagramSocket, content: bytes, where: Expression, control: Sequence[Control]
+) -> int:
     target = None
     if isinstance(where, Struct) or (isinstance(where, Anything) and socket.endpoint.remote is None):
         target = _target(process, where)
-    size = socket.send([content], target)
+    size = socket.send([content], target, control)
     process.flows.udp_ports = socket.getsockname()[1], (target or socket.getpeername())[1]
     return size
 
@@ -153,32 +167,38 @@ def _recvfrom(
     peer: Expression,
     peer_size: Expression,
 ) -> Waiting:
-    content, source, _ = yield from _get(process, process.descriptor(fd), number(size), flags)
-    check_text(buffer, content)
-    check_address(peer, source)
-    return len(content)
+    got = yield from _get(process, process.descriptor(fd), number(size), flags)
+    check_text(buffer, got.data)
+    check_address(peer, got.source)
+    return len(got.data)
 
 
 def _readv(process: Process, fd: Expression, pieces: Expression, count: Expression) -> Waiting:
-    content, _, _ = yield from _get(process, process.descriptor(fd), space(pieces), _NO_FLAGS)
-    return len(content)
+    got = yield from _get(process, process.descriptor(fd), space(pieces), _NO_FLAGS)
+    return len(got.data)
 
 
 def _recvmsg(process: Process, fd: Expression, message: Expression, flags: Expression) -> Waiting:
     message = message_of(message)
-    content, source, given = yield from _get(process, process.descriptor(fd), space(message.get("msg_iov")), flags)
-    check_address(message.get("msg_name") or Anything(), source)
-    check_number("msg_flags", message.get("msg_flags") or Anything(), given)
-    return len(content)
+    got = yield from _get(process, process.descriptor(fd), space(message.get("msg_iov")), flags)
+    wanted = expected_control(message)
+    cut = CONSTANTS["MSG_CTRUNC"] if len(got.control) > len(wanted) else 0
+    check_address(message.get("msg_name") or Anything(), got.source)
+    check_number("msg_flags", message.get("msg_flags") or Anything(), got.flags | cut)
+    tolerance = process.configuration.tolerance_usecs / 1e6
+    check_control(wanted, got.control[: len(wanted)], process.machine.clock_began, tolerance)
+    return len(got.data)
 
 
 def _get(process: Process, descriptor: Descriptor, size: int, flags: Expression) -> Any:
-    """What was received, its sender if that is said, and the flags of recvmsg."""
+    """The message that was received."""
     bits = _flags(flags, _RECEIVE_FLAGS)
     limit = descriptor.time_limit(n.SO_RCVTIMEO, process.now)
     if descriptor.nonblocking or bits & _MSG_DONTWAIT:
         limit = process.now
     socket = descriptor.socket
+    if bits & n.MSG_ERRQUEUE:
+        return socket.receive_error(size)
     if isinstance(socket, DatagramSocket):
         return (yield from _get_datagram(process, socket, size, bits, limit))
     return (yield from _get_stream(process, descriptor.stream, size, bits & ~_MSG_DONTWAIT, limit))
@@ -190,7 +210,7 @@ def _get_stream(process: Process, stream: StreamSocket, size: int, flags: int, l
         late = limit is not None and process.now >= limit
         try:
             if late or not 0 < stream.readable < wanted or stream.readiness() & _ENDED:
-                return stream.receive(size, flags & ~n.MSG_WAITALL), None, 0
+                return stream.receive_message(size, flags & ~n.MSG_WAITALL)
         except BlockingIOError:
             if late:
                 raise
@@ -199,17 +219,14 @@ def _get_stream(process: Process, stream: StreamSocket, size: int, flags: int, l
 
 def _get_datagram(process: Process, socket: DatagramSocket, size: int, flags: int, limit: float | None) -> Any:
     while True:
-        datagram = socket.peek() if flags & n.MSG_PEEK else socket.receive()
-        if datagram is not None:
-            break
+        message = socket.receive_message(size, flags)
+        if message is not None:
+            return message
         if socket.readiness() & n.POLLIN:
-            return b"", None, 0  # shut down
+            return Message(b"", [], 0, None)  # shut down
         if limit is not None and process.now >= limit:
             raise error(errno.EAGAIN)
         yield limit
-    content, source = bytes(datagram[0]), datagram[1]
-    truncated = n.MSG_TRUNC if len(content) > size else 0
-    return (content if flags & n.MSG_TRUNC else content[:size]), source, truncated
 
 
 # -- structures
@@ -219,9 +236,6 @@ def message_of(expression: Expression) -> Struct:
     """struct msghdr"""
     if not isinstance(expression, Struct):
         raise Unsupported(f"a message written as {show(expression)}")
-    control = expression.get("msg_control")
-    if isinstance(control, Array) and control.items:
-        raise Unsupported("control messages")
     return expression
 
 

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, ClassVar
 from ...net.address import Address
 from ...transport.errors import error
 from . import numbers as n
-from .options import Options, get_option, set_option
+from .messages import ErrorQueue
+from .option import Options
+from .options import get_option, set_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .messages import Message, Report
     from .table import Calls
 
 _LOOPBACK = bytes([127, 0, 0, 1])
@@ -27,7 +30,7 @@ class Socket:
     itself, as all waiting, is for the caller.
     """
 
-    __slots__ = ("_shut", "calls", "closed", "linger", "observer", "receive_low_water", "values")
+    __slots__ = ("_shut", "calls", "closed", "error_queue", "linger", "observer", "receive_low_water", "values")
 
     family: ClassVar[int] = n.AF_INET
     type: ClassVar[int]
@@ -40,6 +43,8 @@ class Socket:
         self.closed = False
         self.linger: int | None = None
         self.receive_low_water = 1
+        #: What waits for recvmsg with MSG_ERRQUEUE; None if nothing ever did.
+        self.error_queue: ErrorQueue | None = None
         #: Options that are kept and change nothing, by level and number.
         self.values: dict[tuple[int, int], int | bytes] = {}
         self._shut = 0  # bit 0: for receiving, bit 1: for sending
@@ -89,6 +94,45 @@ class Socket:
 
     def readiness(self) -> int:
         """What poll(2) would say now: the bits POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLRDHUP."""
+        raise NotImplementedError
+
+    def integer_option(self, level: int, name: int, default: int = 0) -> int:
+        """An option that is kept in ``values``."""
+        value = self.values.get((level, name), default)
+        return value if isinstance(value, int) else default
+
+    @property
+    def timestamping(self) -> int:
+        """The bits of SO_TIMESTAMPING."""
+        return self.integer_option(n.SOL_SOCKET, n.SO_TIMESTAMPING)
+
+    def report(self, report: Report) -> None:
+        """Something for the error queue."""
+        if self.error_queue is None:
+            self.error_queue = ErrorQueue()
+        self.error_queue.put(report)
+        self._wake()
+
+    def receive_error(self, size: int) -> Message:
+        """recvmsg with MSG_ERRQUEUE: what waits in the error queue (ip(7)). Raises OSError EAGAIN."""
+        if self.error_queue is None:
+            raise error(errno.EAGAIN)
+        return self.error_queue.take(size)
+
+    def _wake(self) -> None:
+        """Have the observer called before long."""
+        if not self.closed:
+            self.calls.host.scheduler.call_soon(self._tell_observer)
+
+    def _tell_observer(self) -> None:
+        if self.observer is not None:
+            self.observer()
+
+    def ioctl(self, request: int) -> int:
+        """The number that ioctl(2) gives for SIOCINQ, SIOCOUTQ, SIOCOUTQNSD and SIOCATMARK (tcp(7), udp(7)).
+
+        Raises OSError EINVAL for a listener, and for other requests; ENOTTY for those that only streams know.
+        """
         raise NotImplementedError
 
     def take_error(self) -> int:

@@ -3,25 +3,44 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Final
 
 from ...transport.errors import error
+from ...transport.udp import Detailed
 from . import numbers as n
 from .base import Socket
+from .messages import ExtendedError, Message, Report, failure_report, integer, stamps, stamps_asked_for
 from .options import DATAGRAM
+from .reading import arrival_times
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ...link.packet import Buffer
     from ...net.address import Address
+    from ...net.failure import Failure
+    from ...transport.udp import UdpEndpoint
+    from .messages import Control
     from .table import Calls
+
+#: Of a UDP header, in bytes.
+_HEADER_SIZE: Final = 8
+#: Options that ask for what a datagram's packet said.
+_DETAILS: Final = (
+    (n.IPPROTO_IP, n.IP_PKTINFO),
+    (n.IPPROTO_IP, n.IP_RECVTTL),
+    (n.IPPROTO_IP, n.IP_RECVTOS),
+    (n.SOL_SOCKET, n.SO_TIMESTAMP),
+    (n.SOL_SOCKET, n.SO_TIMESTAMPNS),
+    (n.SOL_SOCKET, n.SO_TIMESTAMPING),
+)
 
 
 class DatagramSocket(Socket):
     """A UDP socket over ``endpoint``."""
 
-    __slots__ = ("_reuse", "endpoint")
+    __slots__ = ("_reuse", "_stamp_base", "_stamps", "endpoint")
 
     type = n.SOCK_DGRAM
     protocol = n.IPPROTO_UDP
@@ -31,7 +50,9 @@ class DatagramSocket(Socket):
         super().__init__(calls)
         self.endpoint = calls.host.udp.open()
         self.endpoint.observer = self._on_change
+        self.endpoint.failed = self._on_failure
         self._reuse = (False, False)
+        self._stamps = self._stamp_base = 0
 
     @property
     def connected(self) -> bool:
@@ -76,7 +97,7 @@ class DatagramSocket(Socket):
     def readiness(self) -> int:
         endpoint = self.endpoint
         bits = n.POLLOUT
-        if endpoint.error:
+        if endpoint.error or self.error_queue:
             bits |= n.POLLERR
         if endpoint.received or self._shut & 1:
             bits |= n.POLLIN
@@ -86,14 +107,29 @@ class DatagramSocket(Socket):
             bits |= n.POLLHUP
         return bits
 
+    def ioctl(self, request: int) -> int:
+        if request == n.SIOCINQ:
+            received = self.endpoint.received
+            return len(received[0][0]) if received else 0
+        if request == n.SIOCOUTQ:
+            return 0  # nothing waits: datagrams leave at once
+        raise error(errno.ENOTTY)
+
     def take_error(self) -> int:
         return self.endpoint.take_error()
 
     def mtu(self) -> int:
         return self.endpoint.mtu()
 
-    def send(self, buffers: Sequence[Buffer], destination: tuple[Address, int] | None = None) -> int:
+    def send(
+        self,
+        buffers: Sequence[Buffer],
+        destination: tuple[Address, int] | None = None,
+        control: Sequence[Control] = (),
+    ) -> int:
         """Send one datagram and return its size; the buffers are not copied: they must not be changed any more.
+
+        Of control messages IP_TTL, IP_TOS and SO_TIMESTAMPING count, for this datagram.
 
         Raises OSError EDESTADDRREQ, EMSGSIZE, EACCES, ENETUNREACH, EINVAL (port 0), EPIPE (shut down), and what an ICMP
         error left (ECONNREFUSED).
@@ -103,7 +139,39 @@ class DatagramSocket(Socket):
         if self._shut & 2:
             self.endpoint.prepare(destination)
             raise error(self.endpoint.take_error() or errno.EPIPE)
-        return self.endpoint.send(buffers, destination)
+        endpoint = self.endpoint
+        if control:
+            before = endpoint.hop_limit, endpoint.traffic_class
+            _apply(endpoint, control)
+            try:
+                size = endpoint.send(buffers, destination)
+            finally:
+                endpoint.hop_limit, endpoint.traffic_class = before
+        else:
+            size = endpoint.send(buffers, destination)
+        if self.values:
+            self._stamp(control)
+        return size
+
+    def _stamp(self, control: Sequence[Control]) -> None:
+        """A datagram has gone out: SO_TIMESTAMPING's stamps of that."""
+        asked = stamps_asked_for(control)
+        flags = self.timestamping
+        wanted = flags if asked is None else asked
+        reported = (stamps(self.calls.wall_clock()),) if flags & n.SOF_TIMESTAMPING_SOFTWARE else ()
+        number = self._stamps - self._stamp_base if flags & n.SOF_TIMESTAMPING_OPT_ID else 0
+        for bit, kind in (
+            (n.SOF_TIMESTAMPING_TX_SCHED, n.SCM_TSTAMP_SCHED),
+            (n.SOF_TIMESTAMPING_TX_SOFTWARE, n.SCM_TSTAMP_SND),
+        ):
+            if wanted & bit:
+                failure = ExtendedError(errno.ENOMSG, n.SO_EE_ORIGIN_TIMESTAMPING, info=kind, data=number)
+                self.report(Report(failure, control=reported))
+        self._stamps += bool(wanted & n.SOF_TIMESTAMPING_TX_RECORD_MASK)
+
+    def count_stamps(self, *, from_end: bool) -> None:
+        """SOF_TIMESTAMPING_OPT_ID: datagrams that are stamped are counted from now on."""
+        self._stamp_base = self._stamps
 
     def check_route(self, destination: tuple[Address, int]) -> None:
         """What ``send`` would raise for this destination, without sending; binds the socket as it would."""
@@ -118,6 +186,39 @@ class DatagramSocket(Socket):
             raise error(number)
         return self.endpoint.receive()
 
+    def receive_message(self, size: int, flags: int = 0) -> Message | None:
+        """recvmsg(2): the next datagram, and the control messages that were asked for; None when none waits.
+
+        With MSG_TRUNC among the flags the data are all of the datagram's. Raises what `receive` does.
+        """
+        if flags & n.MSG_ERRQUEUE:
+            return self.receive_error(size)
+        datagram = self.peek() if flags & n.MSG_PEEK else self.receive()
+        if datagram is None:
+            return None
+        content, source = bytes(datagram[0]), datagram[1]
+        truncated = n.MSG_TRUNC if len(content) > size else 0
+        control = list(self._details(datagram)) if isinstance(datagram, Detailed) else []
+        return Message(content if flags & n.MSG_TRUNC else content[:size], control, truncated, source)
+
+    def _details(self, datagram: Detailed) -> Iterator[Control]:
+        """In Linux's order."""
+        values, ip = self.values, n.IPPROTO_IP
+        yield from arrival_times(values, self.calls.wall_clock(datagram.when))
+        if values.get((ip, n.IP_PKTINFO)):
+            index = self.calls.host.interfaces.index(datagram.interface) + 1
+            yield ip, n.IP_PKTINFO, index.to_bytes(4, sys.byteorder) + 2 * datagram.destination
+        if values.get((ip, n.IP_RECVTTL)):
+            yield integer(ip, n.IP_TTL, datagram.hop_limit)
+        if values.get((ip, n.IP_RECVTOS)):
+            yield ip, n.IP_TOS, bytes([datagram.traffic_class])
+
+    def receive_error(self, size: int) -> Message:
+        message = super().receive_error(size)
+        assert self.error_queue is not None
+        self.endpoint.error = self.error_queue.next_errno
+        return message
+
     def peek(self) -> tuple[memoryview, tuple[Address, int]] | None:
         """The next datagram, which stays; None when none waits."""
         received = self.endpoint.received
@@ -129,11 +230,29 @@ class DatagramSocket(Socket):
 
     def _option_changed(self) -> None:
         endpoint = self.endpoint
+        endpoint.detailed = any(self.values.get(option) for option in _DETAILS)
         reuse = endpoint.reuse, endpoint.reuseport
         if reuse != self._reuse:
             self._reuse = reuse
             endpoint.reuse_changed()
 
+    def _on_failure(self, failure: Failure) -> None:
+        """An ICMP error, and IP_RECVERR is set."""
+        self.report(failure_report(failure, failure.quote[_HEADER_SIZE:]))
+
     def _on_change(self) -> None:
         if self.observer is not None:
             self.observer()
+
+
+def _apply(endpoint: UdpEndpoint, control: Sequence[Control]) -> None:
+    """Raises OSError EINVAL for a value out of range."""
+    for level, kind, data in control:
+        if level == n.IPPROTO_IP and kind in (n.IP_TTL, n.IP_TOS):
+            value = int.from_bytes(data[:4], sys.byteorder)
+            if not (kind == n.IP_TTL) <= value <= 255:
+                raise error(errno.EINVAL)
+            if kind == n.IP_TTL:
+                endpoint.hop_limit = value
+            else:
+                endpoint.traffic_class = value

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import sys
-from dataclasses import dataclass
 from math import inf
 from operator import attrgetter
 from struct import Struct
@@ -17,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 from ...transport.errors import error
 from ...transport.tcp.controllers import CONTROLLERS
 from . import numbers as n
+from . import report_options
 from .info import tcp_info
+from .option import INT_MAX, Option, Options, stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,31 +28,11 @@ _UINT: Final = Struct("=I")
 _ULONG: Final = Struct("=Q")
 _LINGER: Final = Struct("=ii")  # l_onoff, l_linger (seconds)
 _TIMEVAL_SIZE: Final = 16
-_INT_MAX: Final = (1 << 31) - 1
 #: Linux's SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF, in bytes, as getsockopt reports them: doubled.
 _MIN_RECEIVE_BUFFER: Final = 2304
 _MIN_SEND_BUFFER: Final = 4608
 _NO_LIMIT: Final = (1 << 64) - 1
 _NO_LIMIT_32: Final = (1 << 32) - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option. ``set`` is None where it can only be read; an int outside ``least`` to ``most`` is EINVAL.
-
-    ``size``: 0 for an int, else the least size of the structure that ``set`` takes as it is. ``long``: what is read is
-    an unsigned long, or where there is no room for one, an unsigned int, the largest for what does not fit.
-    """
-
-    get: Callable[[Any], int | bytes]
-    set: Callable[[Any, Any], object] | None = None
-    least: int = -_INT_MAX - 1
-    most: int = _INT_MAX
-    size: int = 0
-    long: bool = False
-
-
-Options = dict[tuple[int, int], Option]
 
 
 def get_option(options: Mapping[tuple[int, int], Option], socket: Any, level: int, name: int, size: int) -> bytes:
@@ -125,18 +106,6 @@ def _number(path: str, least: int, most: int, *, per: int = 0) -> Option:
     return Option(read, _writer(path, int), least, most)
 
 
-def _stored(
-    level: int, name: int, default: int = 0, least: int = -_INT_MAX - 1, most: int = _INT_MAX, *, switch: bool = False
-) -> Options:
-    """An option that is kept and reported, and changes nothing here."""
-    key = level, name
-
-    def write(socket: Any, value: int) -> None:
-        socket.values[key] = int(bool(value)) if switch else value
-
-    return {key: Option(lambda socket: socket.values.get(key, default), write, least, most)}
-
-
 def _time_out(name: int) -> Options:
     """SO_RCVTIMEO and SO_SNDTIMEO: who blocks is the program; the calls here never do."""
     key = n.SOL_SOCKET, name
@@ -163,7 +132,7 @@ def _set_linger(socket: Any, value: bytes) -> None:
 
 
 def _set_receive_low_water(socket: Any, value: int) -> None:
-    socket.receive_low_water = min(_INT_MAX if value < 0 else value or 1, socket.most_low_water)
+    socket.receive_low_water = min(INT_MAX if value < 0 else value or 1, socket.most_low_water)
 
 
 def _set_datagram_buffer(socket: Any, value: int) -> None:
@@ -296,6 +265,7 @@ def _get_defer_accept(socket: Any) -> int:
 
 
 _COMMON: Final[Options] = {
+    **report_options.COMMON,
     (n.SOL_SOCKET, n.SO_TYPE): Option(attrgetter("type")),
     (n.SOL_SOCKET, n.SO_DOMAIN): Option(attrgetter("family")),
     (n.SOL_SOCKET, n.SO_PROTOCOL): Option(attrgetter("protocol")),
@@ -304,9 +274,9 @@ _COMMON: Final[Options] = {
     (n.SOL_SOCKET, n.SO_LINGER): Option(_get_linger, _set_linger, size=_LINGER.size),
     (n.SOL_SOCKET, n.SO_RCVLOWAT): Option(attrgetter("receive_low_water"), _set_receive_low_water),
     (n.SOL_SOCKET, n.SO_SNDLOWAT): Option(lambda socket: 1),
-    **_stored(n.SOL_SOCKET, n.SO_OOBINLINE, switch=True),
-    **_stored(n.SOL_SOCKET, n.SO_DONTROUTE, switch=True),
-    **_stored(n.SOL_SOCKET, n.SO_PRIORITY),
+    **stored(n.SOL_SOCKET, n.SO_OOBINLINE, switch=True),
+    **stored(n.SOL_SOCKET, n.SO_DONTROUTE, switch=True),
+    **stored(n.SOL_SOCKET, n.SO_PRIORITY),
     **_time_out(n.SO_RCVTIMEO),
     **_time_out(n.SO_SNDTIMEO),
     (n.IPPROTO_IP, n.IP_MTU): Option(lambda socket: socket.mtu()),
@@ -314,10 +284,11 @@ _COMMON: Final[Options] = {
 
 STREAM: Final[Options] = {
     **_COMMON,
+    **report_options.STREAM,
     (n.SOL_SOCKET, n.SO_REUSEADDR): _flag("options.reuse"),
     (n.SOL_SOCKET, n.SO_REUSEPORT): _flag("reuseport"),
     (n.SOL_SOCKET, n.SO_KEEPALIVE): _flag("options.keepalive"),
-    **_stored(n.SOL_SOCKET, n.SO_BROADCAST, switch=True),
+    **stored(n.SOL_SOCKET, n.SO_BROADCAST, switch=True),
     (n.SOL_SOCKET, n.SO_RCVBUF): Option(_get_receive_buffer, _set_receive_buffer),
     (n.SOL_SOCKET, n.SO_SNDBUF): Option(_get_send_buffer, _set_send_buffer),
     (n.SOL_SOCKET, n.SO_MAX_PACING_RATE): Option(_get_max_pacing_rate, _set_max_pacing_rate, size=_INT.size, long=True),
@@ -329,13 +300,13 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_KEEPCNT): _number("options.keepalive_count", 1, 127),
     (n.IPPROTO_TCP, n.TCP_SYNCNT): Option(_get_syn_retries, _writer("options.syn_retries", int), 1, 127),
     (n.IPPROTO_TCP, n.TCP_LINGER2): Option(_get_fin_timeout, _set_fin_timeout),
-    (n.IPPROTO_TCP, n.TCP_USER_TIMEOUT): _number("options.user_timeout", 0, _INT_MAX, per=1000),
+    (n.IPPROTO_TCP, n.TCP_USER_TIMEOUT): _number("options.user_timeout", 0, INT_MAX, per=1000),
     (n.IPPROTO_TCP, n.TCP_CONGESTION): Option(_get_congestion, _set_congestion, size=1),
     (n.IPPROTO_TCP, n.TCP_INFO): Option(tcp_info),
     (n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT): Option(_get_defer_accept, _set_defer_accept),
     (n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP): Option(attrgetter("options.window_clamp"), _set_window_clamp),
     (n.IPPROTO_TCP, n.TCP_QUICKACK): Option(_get_quick_ack, _set_quick_ack),
-    (n.IPPROTO_TCP, n.TCP_FASTOPEN): _number("options.fast_open", 0, _INT_MAX),
+    (n.IPPROTO_TCP, n.TCP_FASTOPEN): _number("options.fast_open", 0, INT_MAX),
     (n.IPPROTO_TCP, n.TCP_FASTOPEN_CONNECT): _flag("options.fast_open_connect"),
     # Unsigned in Linux: a negative number is a very large one, and means that nothing counts.
     (n.IPPROTO_TCP, n.TCP_NOTSENT_LOWAT): Option(
@@ -348,14 +319,14 @@ STREAM: Final[Options] = {
         attrgetter("options.traffic_class"), _writer("options.traffic_class", lambda value: value & 0xFC)
     ),
     (n.IPPROTO_IP, n.IP_MTU_DISCOVER): Option(_get_discover, _set_discover, 0, 5),
-    **_stored(n.IPPROTO_IP, n.IP_RECVERR, switch=True),
+    **stored(n.IPPROTO_IP, n.IP_RECVERR, switch=True),
 }
 
 DATAGRAM: Final[Options] = {
     **_COMMON,
     (n.SOL_SOCKET, n.SO_REUSEADDR): _flag("endpoint.reuse"),
     (n.SOL_SOCKET, n.SO_REUSEPORT): _flag("endpoint.reuseport"),
-    **_stored(n.SOL_SOCKET, n.SO_KEEPALIVE, switch=True),
+    **stored(n.SOL_SOCKET, n.SO_KEEPALIVE, switch=True),
     (n.SOL_SOCKET, n.SO_BROADCAST): _flag("endpoint.broadcast"),
     (n.SOL_SOCKET, n.SO_RCVBUF): Option(attrgetter("endpoint.receive_buffer"), _set_datagram_buffer),
     (n.SOL_SOCKET, n.SO_SNDBUF): Option(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 from collections import deque
 from enum import Enum
-from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from ...net.address import ANY4
@@ -19,8 +18,10 @@ from ...transport.tcp.fast_open import CLIENT
 from ...transport.tcp.settings import TcpOptions
 from ...transport.tcp.state import OPENING, State
 from . import numbers as n
+from . import reading, report_options
 from .base import Socket, is_multicast
 from .options import STREAM
+from .reports import Reports
 
 if TYPE_CHECKING:
     from ...link.packet import Buffer
@@ -49,7 +50,7 @@ class StreamSocket(Socket):
     ``write``, and ``at_end``, as a `Connection` has them."""
 
     __slots__ = ("_bound", "_connection", "_error_taken", "_keeps_port", "_listener", "_name", "_over", "_phase",
-                 "backlog", "connected", "options", "reuseport")  # fmt: skip
+                 "_reports", "backlog", "connected", "options", "reuseport", "urgent_read")  # fmt: skip
 
     type = n.SOCK_STREAM
     protocol = n.IPPROTO_TCP
@@ -78,6 +79,9 @@ class StreamSocket(Socket):
         self._phase = _Phase.UNCONNECTED
         self._error_taken = False
         self._over = False  # the connection has ended
+        self._reports: Reports | None = None
+        #: The mark whose urgent byte was read by MSG_OOB.
+        self.urgent_read = -1
 
     # names
 
@@ -306,11 +310,20 @@ class StreamSocket(Socket):
         """Whether close should wait until everything is acknowledged (SO_LINGER)."""
         return bool(self.linger)
 
-    def send(self, data: Buffer, flags: int = 0, address: tuple[Address, int] | None = None) -> int:
+    def send(
+        self,
+        data: Buffer,
+        flags: int = 0,
+        address: tuple[Address, int] | None = None,
+        *,
+        stamped: int | None = None,
+    ) -> int:
         """Send as much of ``data`` as there is room for, and return how much, in bytes.
 
         With MSG_FASTOPEN it connects to ``address``, in one go where the server has given us a cookie (RFC 7413); where
-        it has not, it raises what connect raises. With MSG_OOB the data are urgent; they stay in line (RFC 6093).
+        it has not, it raises what connect raises. With MSG_OOB the last byte is urgent (RFC 6093). With MSG_ZEROCOPY
+        and SO_ZEROCOPY the error queue says when they have arrived; ``stamped`` takes the place of SO_TIMESTAMPING's
+        bits.
         Raises OSError EAGAIN without room or while connecting, EPIPE when not connected or shut down, what ended the
         connection (ECONNRESET, ETIMEDOUT …), once, EOPNOTSUPP for MSG_FASTOPEN where it is off.
         """
@@ -331,51 +344,43 @@ class StreamSocket(Socket):
             connection.write_urgent(piece)
         else:
             connection.write(piece)
+        if size and self.values:
+            self._report_on(connection, flags, stamped)
         return size
 
+    def _report_on(self, connection: Connection, flags: int, stamped: int | None) -> None:
+        """See to it that the error queue tells what becomes of the data that were just written."""
+        wanted = self.timestamping if stamped is None else stamped
+        wanted &= n.SOF_TIMESTAMPING_TX_RECORD_MASK
+        lent = flags & n.MSG_ZEROCOPY and self.values.get((n.SOL_SOCKET, n.SO_ZEROCOPY))
+        if wanted or lent:
+            if wanted:
+                self.reports.write_stamped(connection, wanted)
+            if lent:
+                self.reports.write_lent(connection)
+
+    def count_stamps(self, *, from_end: bool) -> None:
+        report_options.count_stream_stamps(self, from_end=from_end)
+
     @property
-    def at_mark(self) -> bool:
-        """SIOCATMARK: whether the next byte is the last urgent one."""
-        return self._connection is not None and self._connection.urgent == 1
+    def reports(self) -> Reports:
+        """What is told about data that were sent."""
+        if self._reports is None:
+            self._reports = Reports(self)
+        return self._reports
 
-    def receive(self, size: int, flags: int = 0) -> bytes:
-        """Up to ``size`` bytes; none at the end of the peer's data.
+    receive = reading.receive
+    receive_message = reading.receive_message
+    ioctl = reading.ioctl
 
-        Of the flags, MSG_PEEK leaves the data where they are, and MSG_TRUNC throws them away (the result is zeros).
-        Raises OSError EAGAIN when there are none yet, ENOTCONN, what ended the connection (ECONNRESET …), once, EINVAL
-        for MSG_OOB.
-        """
-        if flags & n.MSG_OOB:
-            raise error(errno.EINVAL)
-        connection = self._connection
-        if connection is not None and connection.readable:
-            return self._take(min(size, connection.readable), flags)
-        if self._listener is not None:
-            raise error(errno.ENOTCONN)
-        if connection is not None and connection.at_end:
-            return b""
-        if number := self.take_error():
-            raise error(number)
-        if self._shut & _RD:
-            return b""
-        if connection is None:
-            raise error(errno.ENOTCONN)
-        if connection.state in _OVER or size == 0:
-            return b""
-        raise error(errno.EAGAIN)
+    @property
+    def inline(self) -> bool:
+        """SO_OOBINLINE: the urgent byte is a byte like any other."""
+        return bool(self.values) and bool(self.values.get((n.SOL_SOCKET, n.SO_OOBINLINE)))
 
-    def _take(self, size: int, flags: int) -> bytes:
-        connection = self._connection
-        assert connection is not None
-        if flags & n.MSG_TRUNC:
-            data = bytes(size)
-        elif size <= len(connection.received[0]):
-            data = bytes(connection.received[0][:size])
-        else:
-            data = b"".join(_first(connection.received, size))
-        if not flags & n.MSG_PEEK:
-            connection.consume(size)
-        return data
+    @property
+    def shut_for_reading(self) -> bool:
+        return bool(self._shut & _RD)
 
     # state
 
@@ -392,15 +397,18 @@ class StreamSocket(Socket):
         if shut & _RD:
             bits |= n.POLLIN | n.POLLRDHUP
         if connection is not None and not over and not self.connecting:
-            if connection.urgent:
-                bits |= n.POLLPRI
-            if connection.readable >= self.receive_low_water:
+            wanted = self.receive_low_water
+            if urgent := connection.urgent:
+                if self.urgent_read != connection.rcv_up:
+                    bits |= n.POLLPRI
+                wanted += urgent == 1 and not self.inline
+            if connection.readable >= wanted:
                 bits |= n.POLLIN
             if not shut & _WR and connection.writable:
                 bits |= n.POLLOUT
         if over or shut & _WR:
             bits |= n.POLLOUT
-        return bits | (n.POLLERR if self.error else 0)
+        return bits | (n.POLLERR if self.error or self.error_queue else 0)
 
     def take_error(self) -> int:
         number = self.error
@@ -454,6 +462,9 @@ class StreamSocket(Socket):
         self._name = self._bound
         self._shut = 0
         self.connected = self._error_taken = self._over = False
+        if self._reports is not None:
+            self._reports.return_all()
+            self._reports = None
 
     def _inherit(self, parent: StreamSocket, connection: Connection) -> None:
         """Be an accepted connection."""
@@ -483,17 +494,7 @@ class StreamSocket(Socket):
             if connection.state in _OVER and not self._over:
                 self._over = True
                 self._drop_port()
+                if self._reports is not None:
+                    self._reports.return_all()
         if self.observer is not None:
             self.observer()
-
-
-def _first(chunks: deque[memoryview], size: int) -> list[memoryview]:
-    """Views of the first ``size`` bytes."""
-    taken: list[memoryview] = []
-    for chunk in islice(chunks, None):
-        if len(chunk) >= size:
-            taken.append(chunk[:size])
-            break
-        taken.append(chunk)
-        size -= len(chunk)
-    return taken

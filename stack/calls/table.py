@@ -38,6 +38,8 @@ class Calls:
         self.host = host
         self.settings = host.settings.calls
         self.sockets: set[Socket] = set()
+        #: What is added to the host's clock to get seconds since 1970, for time stamps.
+        self.epoch = 0.0
 
     def socket(self, family: int, type: int, protocol: int = 0) -> Socket:
         """socket(2); flags in ``type`` are the caller's to mind.
@@ -56,6 +58,10 @@ class Calls:
             raise error(errno.EPROTONOSUPPORT)
         self.check_limit()
         return StreamSocket(self) if kind == n.SOCK_STREAM else DatagramSocket(self)
+
+    def wall_clock(self, when: float | None = None) -> float:
+        """A moment of the host's clock (now, unless given) in seconds since 1970."""
+        return self.epoch + (self.host.scheduler.now if when is None else when)
 
     def check_limit(self) -> None:
         """Whether there may be one more socket. Raises OSError ENFILE."""

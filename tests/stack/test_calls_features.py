@@ -108,16 +108,50 @@ def test_fast_open_can_be_off() -> None:
         world.stream().send(b"x", n.MSG_FASTOPEN, (TWO, 80))
 
 
-def test_urgent_data_are_in_line_and_poll_says_so() -> None:
+def test_the_urgent_byte_is_read_apart() -> None:
     world = World(2)
     client, server = world.pair()
+    with refused(errno.EINVAL):
+        server.receive(1, n.MSG_OOB)
+    for data, flags in (b"calm", 0), (b"!", n.MSG_OOB), (b"rest", 0):
+        client.send(data, flags)
+    world.settle()
+    assert server.readiness() & n.POLLPRI
+    assert server.receive(1, n.MSG_OOB | n.MSG_PEEK) == b"!"
+    assert server.receive(1, n.MSG_OOB) == b"!"
+    assert not server.readiness() & n.POLLPRI
+    with refused(errno.EINVAL):
+        server.receive(1, n.MSG_OOB)  # it is read once
+    assert server.ioctl(n.SIOCINQ) == 4
+    assert server.receive(100) == b"calm"
+    assert server.ioctl(n.SIOCATMARK)
+    assert server.receive(100) == b"rest"
+
+
+def test_an_urgent_byte_that_nobody_asked_for_is_passed() -> None:
+    world = World(2)
+    client, server = world.pair()
+    client.send(b"!", n.MSG_OOB)
+    world.settle()
+    assert not server.readiness() & n.POLLIN
+    with refused(errno.EAGAIN):
+        server.receive(100)
+    client.send(b"more")
+    world.settle()
+    assert server.receive(100) == b"more"
+
+
+def test_urgent_data_stay_in_line_where_they_should_and_poll_says_so() -> None:
+    world = World(2)
+    client, server = world.pair()
+    set_option(server, n.SO_OOBINLINE, 1, level=n.SOL_SOCKET)
     client.send(b"calm")
     client.send(b"!", n.MSG_OOB)
     world.settle()
     assert server.readiness() & n.POLLPRI
-    assert not server.at_mark
+    assert not server.ioctl(n.SIOCATMARK)
     assert server.receive(4) == b"calm"
-    assert server.at_mark
+    assert server.ioctl(n.SIOCATMARK)
     assert server.receive(4) == b"!"
     assert not server.readiness() & n.POLLPRI
     with refused(errno.EINVAL):

@@ -529,7 +529,7 @@ class Connection:
     def urgent(self) -> int:
         """How many of the bytes that come next, from the first unread one on, are before the end of urgent data
         (MUST-33); some of them may not have arrived yet."""
-        return max(self.rcv_up - (self.rcv_nxt - self.readable), 0) if self.rcv_up else 0
+        return max(self.rcv_up - (self.rcv_nxt - self.at_end - self.readable), 0) if self.rcv_up else 0
 
     @property
     def unsent(self) -> int:

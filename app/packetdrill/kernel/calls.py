@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ....stack.calls import numbers as n
 from ..constants import CONSTANTS
+from ..control import check_control, control_sizes, control_to_send, expected_control
 from ..errors import Unsupported
 from ..polling import event_data, expected_events, show_events, structs
 from ..syntax import Anything, Name, Number, Struct
@@ -225,6 +226,8 @@ def _sendmsg(program: KernelProgram, fd: Expression, message: Expression, flags:
     content, target = gathered(written.get("msg_iov")), _target(program, descriptor, written.get("msg_name"), bits)
     vectors = system.Vectors(content)
     header = vectors.header(target)
+    control = system.control_bytes(control_to_send(written))
+    header.control, header.control_size = ctypes.addressof(control), len(control.raw) - 1
     sent = call("sendmsg", descriptor, ctypes.byref(header), bits)
     _note_datagram(program, descriptor, target)
     return sent
@@ -272,10 +275,16 @@ def _recvmsg(program: KernelProgram, fd: Expression, message: Expression, flags:
     source = system.Address()
     header = vectors.header(None)
     header.name, header.name_size = ctypes.addressof(source.room), source.size.value
+    wanted = expected_control(written)
+    control = system.control_room(control_sizes(wanted))
+    header.control, header.control_size = ctypes.addressof(control), len(control.raw) - 1
     got = call("recvmsg", program.descriptor(fd), ctypes.byref(header), number(flags))
     source.size.value = header.name_size
     check_address(written.get("msg_name") or Anything(), source.value)
     check_number("msg_flags", written.get("msg_flags") or Anything(), header.flags)
+    tolerance = program.configuration.tolerance_usecs / 1e6
+    found = system.read_control(control.raw[: header.control_size])
+    check_control(wanted, found, program.machine.clock_began, tolerance)
     return got
 
 

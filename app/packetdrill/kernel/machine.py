@@ -66,6 +66,7 @@ class KernelMachine(Machine):
 
     def begin(self) -> None:
         self._began_at = time.monotonic()
+        self.clock_began = time.time()
 
     def settle(self) -> None:
         self._take()

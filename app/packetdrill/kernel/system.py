@@ -18,6 +18,10 @@ for _name in ("read", "readv", "recv", "recvfrom", "recvmsg", "write", "writev",
 #: struct sockaddr_in: ip(7).
 _ADDRESS: Final = struct.Struct("=H2s4s8x")
 _ADDRESS_ROOM: Final = 128
+#: struct cmsghdr
+_CONTROL: Final = struct.Struct("=Qii")
+#: A control message: its level, its type, and its data.
+Control = tuple[int, int, bytes]
 
 
 class Vector(ctypes.Structure):
@@ -38,6 +42,32 @@ class Message(ctypes.Structure):
         ("control_size", ctypes.c_size_t),
         ("flags", ctypes.c_int),
     )
+
+
+def control_room(sizes: list[int]) -> Any:
+    """A buffer for control messages with data of these sizes; a byte follows it, so that it is never empty."""
+    return ctypes.create_string_buffer(sum(map(socket.CMSG_SPACE, sizes)) + 1)
+
+
+def control_bytes(messages: list[Control]) -> Any:
+    """Control messages as sendmsg wants them, and a byte more."""
+    room = control_room([len(data) for _, _, data in messages])
+    at = 0
+    for level, kind, data in messages:
+        _CONTROL.pack_into(room, at, _CONTROL.size + len(data), level, kind)
+        room[at + _CONTROL.size : at + _CONTROL.size + len(data)] = data
+        at += socket.CMSG_SPACE(len(data))
+    return room
+
+
+def read_control(content: bytes) -> list[Control]:
+    """Control messages as recvmsg gives them."""
+    found: list[Control] = []
+    while len(content) >= _CONTROL.size:
+        length, level, kind = _CONTROL.unpack_from(content)
+        found.append((level, kind, content[_CONTROL.size : length]))
+        content = content[socket.CMSG_SPACE(length - _CONTROL.size) :]
+    return found
 
 
 class Opened(NamedTuple):

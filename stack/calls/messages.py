@@ -1,0 +1,143 @@
+"""What recvmsg(2) gives besides data: control messages, flags, and what waits in a socket's error queue (ip(7))."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections import deque
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ...transport.errors import error
+from . import numbers as n
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ...net.address import Address
+    from ...net.failure import Failure
+
+#: A control message: its level, its type, and its data, a C structure.
+Control = tuple[int, int, bytes]
+
+_INT: Final = Struct("=i")
+_TIME: Final = Struct("=qq")  # struct timespec and struct timeval on 64 bits
+_EXTENDED_ERROR: Final = Struct("=IBBBBII")  # errno, origin, type, code, padding, info, data
+_SOCKADDR_SIZE: Final = 16
+
+
+class Message(NamedTuple):
+    """``flags`` are those that recvmsg gives back; ``source`` is None where it says none."""
+
+    data: bytes
+    control: list[Control]
+    flags: int
+    source: tuple[Address, int] | None
+
+
+class ExtendedError(NamedTuple):
+    """struct sock_extended_err (ip(7)): ``errno`` and where it comes from, ICMP's type and code, and numbers whose
+    meaning depends on the origin."""
+
+    errno: int
+    origin: int
+    type: int = 0
+    code: int = 0
+    info: int = 0
+    data: int = 0
+
+
+class Report(NamedTuple):
+    """An entry of an error queue. ``data``: of the datagram it is about, which was sent to ``destination``;
+    ``offender``: who reported it."""
+
+    error: ExtendedError
+    data: bytes = b""
+    destination: tuple[Address, int] | None = None
+    offender: Address | None = None
+    control: tuple[Control, ...] = ()
+
+
+class ErrorQueue:
+    """The error queue of one socket."""
+
+    __slots__ = ("_reports",)
+
+    def __init__(self) -> None:
+        self._reports: deque[Report] = deque()
+
+    def __len__(self) -> int:
+        return len(self._reports)
+
+    @property
+    def last(self) -> Report | None:
+        return self._reports[-1] if self._reports else None
+
+    @property
+    def next_errno(self) -> int:
+        """The errno of the report that comes next, if it is about a datagram that failed; else 0."""
+        report = self._reports[0] if self._reports else None
+        return report.error.errno if report and report.error.origin in _FAILURES else 0
+
+    def put(self, report: Report) -> None:
+        self._reports.append(report)
+
+    def replace_last(self, report: Report) -> None:
+        self._reports[-1] = report
+
+    def take(self, size: int) -> Message:
+        """recvmsg with MSG_ERRQUEUE: at most ``size`` bytes of data. Raises OSError EAGAIN when nothing waits."""
+        if not self._reports:
+            raise error(errno.EAGAIN)
+        report = self._reports.popleft()
+        flags = n.MSG_ERRQUEUE | (n.MSG_TRUNC if len(report.data) > size else 0)
+        value = _EXTENDED_ERROR.pack(*report.error[:4], 0, *report.error[4:]) + _sockaddr(report.offender)
+        control = [*report.control, (n.IPPROTO_IP, n.IP_RECVERR, value)]
+        return Message(report.data[:size], control, flags, report.destination)
+
+
+_FAILURES: Final = frozenset({n.SO_EE_ORIGIN_LOCAL, n.SO_EE_ORIGIN_ICMP})
+
+
+def _sockaddr(address: Address | None) -> bytes:
+    """struct sockaddr_in; zeros for nobody."""
+    if address is None:
+        return bytes(_SOCKADDR_SIZE)
+    return n.AF_INET.to_bytes(2, sys.byteorder) + bytes(2) + address + bytes(8)
+
+
+def failure_report(failure: Failure, data: bytes) -> Report:
+    """An ICMP error about a packet with these data."""
+    origin = n.SO_EE_ORIGIN_LOCAL if failure.reporter is None else n.SO_EE_ORIGIN_ICMP
+    found = ExtendedError(failure.errno, origin, failure.kind, failure.code, failure.mtu)
+    return Report(found, data, (failure.destination, int.from_bytes(failure.quote[2:4])), failure.reporter)
+
+
+def stamps_asked_for(control: Sequence[Control]) -> int | None:
+    """What a control message of sendmsg says in place of SO_TIMESTAMPING's bits; None if none does.
+
+    Raises OSError EINVAL for bits that are not about sending.
+    """
+    wanted = None
+    for level, kind, data in control:
+        if (level, kind) == (n.SOL_SOCKET, n.SO_TIMESTAMPING):
+            if len(data) != _INT.size or _INT.unpack(data)[0] & ~n.SOF_TIMESTAMPING_TX_RECORD_MASK:
+                raise error(errno.EINVAL)
+            wanted = _INT.unpack(data)[0]
+    return wanted
+
+
+def integer(level: int, kind: int, value: int) -> Control:
+    return level, kind, _INT.pack(value)
+
+
+def timestamp(option: int, when: float) -> Control:
+    """SO_TIMESTAMP or SO_TIMESTAMPNS of a moment, in seconds since 1970."""
+    seconds, rest = divmod(round(when * 1e9), 10**9)
+    return n.SOL_SOCKET, option, _TIME.pack(seconds, rest if option == n.SO_TIMESTAMPNS else rest // 1000)
+
+
+def stamps(when: float) -> Control:
+    """SCM_TIMESTAMPING with the software's stamp: the first of three struct timespec."""
+    seconds, rest = divmod(round(when * 1e9), 10**9)
+    return n.SOL_SOCKET, n.SCM_TIMESTAMPING, _TIME.pack(seconds, rest) + bytes(2 * _TIME.size)
