@@ -207,6 +207,7 @@ def test_a_lost_syn_costs_the_initial_window() -> None:
 def test_idle_connections_start_slowly() -> None:
     peer, connection, segments = sending(20)
     connection.buffer.acknowledge(connection.snd_nxt)
+    connection.pieces = None
     connection.buffer.end = connection.snd_nxt
     peer.send(ACK, ack=segments[-1].end)
     peer.seen()

@@ -242,6 +242,7 @@ def test_a_time_out_without_cause_is_taken_back() -> None:
 
 def test_a_lost_tail_is_probed_for() -> None:
     peer, connection, segments = sending(8)
+    connection.pieces = None
     connection.buffer.end = connection.snd_nxt  # there is no more
     peer.advance(0.1)
     peer.send(ACK, ack=segments[5].end)
@@ -281,6 +282,7 @@ def test_what_is_lost_is_sent_again_as_one_large_packet() -> None:
 
 def test_a_lost_fin_goes_again() -> None:
     peer, connection, segments = sending(2)
+    connection.pieces = None
     connection.buffer.end = connection.snd_nxt
     connection.shutdown()
     fin = peer.one()
@@ -310,6 +312,7 @@ def test_blocks_that_lie_are_left_alone() -> None:
 def test_trouble_puts_the_time_out_off_to_its_time() -> None:
     """What was armed for a tail loss probe is no time-out, although the probe is not sent for a block that came."""
     peer, connection, segments = sending(2)
+    connection.pieces = None
     connection.buffer.end = connection.snd_nxt
     peer.advance(connection.rtt.pto - 0.001)
     sack(peer, segments[0].seq, (segments[1].seq + 1, segments[1].seq + 2))

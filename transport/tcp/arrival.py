@@ -74,7 +74,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
         if window != self.snd_wnd:
             self.snd_wnd = window
             if window > self.max_snd_wnd:
-                self.max_snd_wnd = window
+                self.widen(window)
         self.snd_wl1 = rcv_nxt
         self.snd_wl2 = self.snd_una
         self.persist_probes = 0
@@ -209,7 +209,7 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
         recovery.duplicate(c)
     if ack >= c.snd_una and (c.snd_wl1 < segment.seq or (c.snd_wl1 == segment.seq and c.snd_wl2 <= ack)):
         c.snd_wnd = window
-        c.max_snd_wnd = max(c.max_snd_wnd, window)
+        c.widen(window)
         c.snd_wl1, c.snd_wl2 = segment.seq, ack
     if c.fin_queued and c.snd_una > c.buffer.end:
         return _fin_acknowledged(c)

@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, arrival, controllers, expiry, output, rack, timers, window
+from . import acks, arrival, controllers, expiry, output, rack, segmentation, timers, window
 from .congestion import CongestionControl, Reno
 from .counts import Counts
 from .header import ACK, RST
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .delivery import DeliveryRate
     from .listener import Listener
     from .pacing import Pacer
+    from .pieces import Pieces
     from .protocol import Tcp
     from .rack import Rack
     from .ranges import Range
@@ -40,6 +41,8 @@ _DEFAULT_MSS = {4: 536, 16: 1220}
 _TIMESTAMPS_SIZE = 12
 #: The value of tcp_timestamps with which all connections tell the host's clock.
 _PLAIN_TIMESTAMPS = 2
+#: A peer with a window no larger than this (TCP_MSS_DEFAULT) gets all of it in one segment, in bytes.
+_TINY_WINDOW = 536
 #: IPv4's longest packet.
 _MAX_PACKET = 65535
 #: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
@@ -104,6 +107,7 @@ class Connection:
         "persist_backoff",
         "persist_probes",
         "pingpong",
+        "pieces",
         "predicted",
         "pseudo_sum",
         "pushed",
@@ -139,7 +143,7 @@ class Connection:
         "sack",
         "sent",
         "sent_at",
-        "small_sent",
+        "size_goal",
         "snd_limit",
         "snd_max",
         "snd_nxt",
@@ -199,6 +203,8 @@ class Connection:
         self.fin_queued = False
         self.congestion: CongestionControl = Reno(0)
         self.cwnd_limited = False
+        #: How what was written is cut, once something was.
+        self.pieces: Pieces | None = None
         #: ``mss_limit``: what a black hole on the path lets through, in bytes; 0: there is none (expiry.py).
         self.duplicates = self.mss_limit = 0
         self.recovering = False
@@ -206,7 +212,6 @@ class Connection:
         self.peer_mss = _DEFAULT_MSS[len(remote[0])]
         self.timestamps = bool(settings.timestamps)
         self.use_path(path)
-        self.small_sent = 0
         self.snd_limit = options.send_buffer or settings.send_buffer
         #: The user was told to wait until more was acknowledged, or sent (``options.notsent_low_water``).
         self.room_wanted = self.unsent_full = False
@@ -314,8 +319,11 @@ class Connection:
         queued = self.buffer.end - self.buffer.start
         return (self.snd_limit - queued) * 2 >= queued
 
-    def write(self, data: Buffer) -> None:
+    def write(self, data: Buffer, *, more: bool = False, record: bool = False) -> None:
         """SEND (RFC 9293 §3.10.2): take all of ``data``, uncopied: the caller must not change them any more.
+
+        ``more``: the user will write more at once, so a small segment may wait (MSG_MORE); ``record``: a record ends
+        here, and no segment has bytes from both sides of its end (MSG_EOR).
 
         Data for a connection that is not open for sending are dropped; its user has seen ``state`` or ``error``.
         """
@@ -329,6 +337,7 @@ class Connection:
             self.room_wanted = True
         if low_water := self.options.notsent_low_water or self.tcp.settings.notsent_low_water:
             self.unsent_full = self.unsent * 2 >= low_water
+        segmentation.written(self, more=more, record=record)
         self.mark()
 
     def write_urgent(self, data: Buffer) -> None:
@@ -442,11 +451,26 @@ class Connection:
         limit = self.announced_mss
         if self.mss_limit:
             limit = min(limit, self.mss_limit)
-        self.mss = max(min(size, limit) - (_TIMESTAMPS_SIZE if self.timestamps else 0), 8)
+        size = max(min(size, limit) - (_TIMESTAMPS_SIZE if self.timestamps else 0), 8)
+        # As on Linux: a segment, and a packet, is at most half of the largest window that the peer ever had, so that it
+        # never has to wait for the last bit of room (RFC 9293 §3.8.6.2.1).
+        most = self.max_snd_wnd
+        most = (most >> 1 if most > _TINY_WINDOW else most) or _MAX_PAYLOAD
+        self.mss = min(size, max(most, 48))
+        self.size_goal = max(min(most, segmentation.LARGEST) // self.mss, 1) * self.mss
         offload = path.offloads & (2 if len(self.remote[0]) == 4 else 4)
         self.tso_size = _MAX_PAYLOAD // self.mss * self.mss if offload else self.mss
         words = self.local[0] + self.remote[0]
         self.pseudo_sum = (int.from_bytes(words) + 6) % 65535
+
+    def widen(self, window: int) -> None:
+        """The peer's window is ``window``: if that is more than ever, segments and packets may be larger."""
+        if window > self.max_snd_wnd:
+            self.max_snd_wnd = window
+            before = self.mss
+            self.use_path(self.path)
+            if self.mss > before:
+                self.congestion.cwnd = self.congestion.cwnd * self.mss // before  # Linux's is in segments
 
     @property
     def announced_mss(self) -> int:
@@ -500,7 +524,7 @@ class Connection:
         if self.pacer is not None:
             self.pacer.stop()
         self.buffer = SendBuffer(self.buffer.end)
-        self.reassembly = self.board = None
+        self.reassembly = self.board = self.pieces = None
         self.recovering = False
         self.sent.clear()
 

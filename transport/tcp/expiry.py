@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, output, recovery, timers
+from . import acks, output, recovery, segmentation, timers
 from .header import ACK
 from .state import OPENING, State
 
@@ -80,9 +80,7 @@ def _probe_window(c: Connection) -> None:
         return
     c.persist_probes += 1
     c.persist_backoff += 1
-    if c.snd_wnd:
-        output.send_now(c)
-    else:
+    if not c.snd_wnd or not segmentation.send_now(c):
         output.probe(c)
     timers.set_persist(c)
 

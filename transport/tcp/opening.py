@@ -39,8 +39,8 @@ def syn_arrives(c: Connection, segment: Segment) -> None:
         c.ts_recent = options.timestamp
     c.sack = c.sack and options.sack_permitted
     ecn.syn_arrives(c, segment)
-    c.use_path(c.path)
     c.snd_wnd = c.max_snd_wnd = segment.window  # never scaled in a SYN
+    c.use_path(c.path)
     c.snd_wl1, c.snd_wl2 = segment.seq, c.snd_una
 
 
@@ -177,6 +177,7 @@ def completed(c: Connection, segment: Segment) -> bool:
         return False
     c.follow(Event.ACK_OF_SYN)
     c.snd_wnd = c.max_snd_wnd = segment.window << c.snd_shift
+    c.use_path(c.path)
     c.snd_wl1, c.snd_wl2 = segment.seq, segment.ack
     recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
     c.established()

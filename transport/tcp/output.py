@@ -7,10 +7,9 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
-from . import acks, ecn, sack, timers, urgent, window
+from . import acks, ecn, sack, segmentation, timers, urgent, window
 from . import options as wire_options
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
-from .scoreboard import NEW_DATA
 from .sequence import MASK
 from .state import OPENING, State
 
@@ -35,7 +34,7 @@ def flush(c: Connection) -> None:
             acknowledge(c)
         return
     if c.snd_nxt < c.buffer.end + c.fin_queued or c.board is not None:
-        _send_data(c)
+        segmentation.send_data(c)
     owed = c.rcv_nxt - c.rcv_acked
     if c.must_acknowledge or ((owed or (c.reassembly is not None and c.reassembly.untold)) and acks.due(c, owed)):
         acknowledge(c)
@@ -56,62 +55,7 @@ def empty_seq(c: Connection) -> int:
     return c.snd_max if c.snd_max < edge else max(edge, c.snd_una)
 
 
-def _send_data(c: Connection) -> None:
-    """Send what windows, pacing and silly-window avoidance let go."""
-    pacer = c.pacer
-    if pacer is not None and not pacer.opens(c):
-        return
-    end = c.buffer.end
-    una = c.snd_una
-    cwnd = c.congestion.cwnd
-    board = c.board
-    if board is not None:
-        if board.lost.size and board.doubtful != NEW_DATA and not _retransmit_lost(c, board):
-            c.cwnd_limited = True
-            return
-        cwnd += board.outside
-    before = c.snd_nxt
-    if 0 < c.duplicates < 3 and not c.recovering and c.snd_nxt == c.snd_max:
-        cwnd += c.duplicates * c.mss  # RFC 3042: limited transmit, of new data
-    if una == c.snd_max and c.tcp.scheduler.now - c.sent_at > c.rtt.rto:
-        c.congestion.idle(c.tcp.settings.initial_window * c.mss)
-        cwnd = c.congestion.cwnd
-    limit = una + min(cwnd, c.snd_wnd)
-    # A quarter of the window at a time: losses are found by the segments that follow.
-    largest = min(c.tso_size, max(cwnd // 4 // c.mss, 1) * c.mss)
-    if c.snd_up > una:
-        largest = c.mss  # each segment has an urgent pointer of its own
-    if pacer is not None:
-        largest = min(largest, pacer.size)
-    while c.snd_nxt < end:
-        size = _sendable(c, min(end, limit) - c.snd_nxt, end - c.snd_nxt, largest)
-        if size <= 0:
-            break
-        _send_piece(c, size, end, limit)
-        if pacer is not None and pacer.ends(c, size):
-            break
-    if c.fin_queued and not c.early and c.snd_nxt == end and end < una + c.snd_wnd:
-        c.snd_nxt = end + 1
-        transmit(c, end, 0, FIN | ACK)
-    if c.snd_nxt > before:
-        _log(c, c.snd_nxt - before)
-    _note_limits(c, end, cwnd)
-    if c.snd_nxt < end + c.fin_queued and c.snd_nxt == c.snd_una and c.persist_at == _NEVER:
-        c.persist_backoff = c.persist_probes = 0
-        timers.set_persist(c)
-
-
-def _note_limits(c: Connection, end: int, cwnd: int) -> None:
-    """Remember what has kept more from being sent."""
-    una, counts = c.snd_una, c.counts
-    if (c.snd_nxt < end and c.snd_wnd <= cwnd) != counts.held:
-        counts.hold(not counts.held, c.tcp.scheduler.now)
-    c.cwnd_limited = c.snd_nxt + c.mss > una + cwnd or ((c.snd_nxt - una) * 2 >= cwnd and cwnd < c.congestion.ssthresh)
-    if c.room_wanted and c.snd_nxt == end and not c.cwnd_limited and not counts.short and not c.room:
-        counts.run_short(True, c.tcp.scheduler.now)
-
-
-def _log(c: Connection, size: int) -> None:
+def log(c: Connection, size: int) -> None:
     """``size`` bytes that are new have gone out: remember when."""
     sent, now = c.sent, c.tcp.scheduler.now
     if sent and sent[-1][1] == now:
@@ -124,7 +68,7 @@ def _log(c: Connection, size: int) -> None:
         c.board.prr.sent += size
 
 
-def _retransmit_lost(c: Connection, board: Scoreboard) -> bool:
+def retransmit_lost(c: Connection, board: Scoreboard) -> bool:
     """Send what is lost again, as far as the windows let it go; whether nothing is left (RFC 6675 §5, NextSeg)."""
     edge = c.snd_una + c.snd_wnd
     lost, mss = board.lost, c.mss
@@ -135,7 +79,7 @@ def _retransmit_lost(c: Connection, board: Scoreboard) -> bool:
     while lost.size:
         start, end = lost.first()
         usable = c.congestion.cwnd - (c.snd_max - c.snd_una - board.outside)
-        size = min(end - start, largest, edge - start + (edge == c.buffer.end))
+        size = min(segmentation.boundary(c, start, end) - start, largest, edge - start + (edge == c.buffer.end))
         if size > usable:
             size = usable - usable % mss
         if size <= 0:
@@ -156,66 +100,12 @@ def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
     board.undo_left += end - start
     board.prr.sent += end - start
     last = c.buffer.end
-    flags = ACK
-    if end >= last:
-        flags = ACK | PSH if start < last else ACK
-        if end > last:
-            flags |= FIN
+    flags = ACK | PSH if segmentation.pushed_at(c, start, end) else ACK
+    if end > last:
+        flags |= FIN
     transmit(c, start, min(end, last) - start, flags)
     if c.rate is not None:
         c.rate.sent(c, now)
-
-
-def send_new(c: Connection) -> bool:
-    """Send one segment of new data as a tail loss probe, if there are any and the peer has room for it."""
-    edge = c.snd_una + c.snd_wnd
-    size = min(c.buffer.end - c.snd_nxt, edge - c.snd_nxt, c.mss)
-    if size <= 0:
-        return False
-    _send_piece(c, size, c.buffer.end, edge)
-    _log(c, size)
-    return True
-
-
-def _send_piece(c: Connection, size: int, end: int, limit: int) -> None:
-    start = c.snd_nxt
-    flags = ACK
-    c.snd_nxt = after = start + size
-    if after == end:
-        flags = ACK | PSH
-        if c.fin_queued and not c.early and end < limit:
-            flags = ACK | PSH | FIN
-            c.snd_nxt = end + 1
-    if size % c.mss:
-        c.small_sent = after
-    transmit(c, start, size, flags)
-
-
-def _sendable(c: Connection, usable: int, available: int, largest: int) -> int:
-    """How many bytes may go as one packet: whole segments, or a small one where that is right."""
-    if usable >= largest:
-        return largest
-    rest = usable % c.mss
-    if not rest or usable <= 0:
-        return usable
-    if usable == available:
-        options = c.options
-        if c.fin_queued or (not options.cork and (options.nodelay or c.small_sent <= c.snd_una)):
-            # RFC 9293 §3.7.4, SHOULD-7: Nagle; as on Linux only a small segment on the way holds the next one back.
-            return usable
-    elif usable >= c.max_snd_wnd // 2 and c.snd_nxt + usable == c.snd_una + c.snd_wnd:
-        return usable  # RFC 9293 §3.8.6.2.1 (3): half of the largest window the peer ever had
-    return usable - rest
-
-
-def send_now(c: Connection) -> None:
-    """Send what the window takes, small or not: silly-window avoidance has waited long enough."""
-    size = min(c.buffer.end - c.snd_nxt, c.snd_una + c.snd_wnd - c.snd_nxt, c.mss)
-    if size > 0:
-        _send_piece(c, size, c.buffer.end, c.snd_una + c.snd_wnd)
-        _log(c, size)
-    elif c.snd_nxt < c.buffer.end + c.fin_queued:
-        probe(c)
 
 
 def probe(c: Connection) -> None:
@@ -227,6 +117,7 @@ def probe(c: Connection) -> None:
 def retransmit_first(c: Connection, board: Scoreboard) -> None:
     """Send the earliest unacknowledged segment again, whatever the window."""
     end = min(c.snd_una + c.mss, c.snd_max)
+    end = segmentation.boundary(c, c.snd_una, end)
     if end == c.buffer.end and c.snd_max > end:
         end += 1  # the FIN
     if board.sacked.size:

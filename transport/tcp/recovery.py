@@ -25,7 +25,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, output, rack, tail_probe, timers
+from . import ecn, output, rack, tail_probe, timers, validation
 from .scoreboard import AFTER_TIMEOUT, NEW_DATA, NO, Scoreboard
 from .sequence import MASK, extend, older
 from .state import OPENING, State
@@ -55,7 +55,7 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
         _measure_echo(c, echo)
     size = ack - c.snd_una
     c.duplicates = 0
-    if c.cwnd_limited:
+    if c.cwnd_limited or validation.in_use(c):
         c.congestion.acknowledged(size, c.mss, ack, c)
     _advance(c, ack, now, c.rtt.pto or c.rtt.rto)
     if c.rate is not None:
@@ -268,7 +268,7 @@ def _set_window(c: Connection, board: Scoreboard, moved: int, delivered: int, be
         _proportional(c, board, delivered, safe=moved > 0)
     elif moved:
         c.duplicates = 0
-        if c.cwnd_limited:
+        if c.cwnd_limited or validation.in_use(c):
             c.congestion.acknowledged(moved, c.mss, c.snd_una, c)
 
 

@@ -60,6 +60,16 @@ class TcpSettings:
     abort_on_overflow: bool = False
     #: New sockets let routers fragment what they send; 0: they learn the path's MTU (ip_no_pmtu_disc).
     no_path_mtu_discovery: int = 0
+    #: Whether the congestion window shrinks while it is not used (tcp_slow_start_after_idle).
+    slow_start_after_idle: bool = True
+    #: How large packets are that the link segments: at least so many segments (tcp_min_tso_segs), more where the round
+    #: trip is not much longer than 2 to the power of this in microseconds (tcp_tso_rtt_log); one that could be larger
+    #: soon goes out at once if it has this part of the window, 0: or four segments (tcp_tso_win_divisor).
+    min_tso_segments: int = 2
+    tso_rtt_log: int = 9
+    tso_window_divisor: int = 3
+    #: How many SYNs are sent again after the same time, before the time doubles (tcp_syn_linear_timeouts).
+    syn_linear_timeouts: int = 4
     #: The congestion controller, by its name in `controllers` (tcp_congestion_control).
     congestion: str = "cubic"
     #: Where a window is paced that does not say how fast: the part of it that leaves in a round trip, in slow start and

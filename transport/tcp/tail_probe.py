@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, output, recovery, timers
+from . import ecn, output, recovery, segmentation, timers
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -40,7 +40,7 @@ def waits(c: Connection) -> bool:
 def _probe(c: Connection) -> None:
     """Send a new segment, or the last one again (RFC 8985 §7.3)."""
     c.tcp.counters["tcp.tail_probes"] += 1
-    if not output.send_new(c):
+    if not segmentation.send_one(c):
         end = c.snd_max
         board = recovery.board_of(c)
         board.tail_end = end

@@ -1,0 +1,141 @@
+"""How what was written and not sent yet is cut into pieces, and where pushes lie (RFC 9293 §3.9.1.2, §3.7.4).
+
+A piece is what goes out as one packet if the windows allow it, as large as segmentation offload takes. Writes add to
+the last piece while there is room. The end of a write is pushed: the piece that ends with it carries PSH when its last
+byte goes out. A write that begins before the one before it has gone takes that push along to its own end.
+
+A piece is one number, so that a queue of them costs little: the sequence number after its last byte, and flags.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import Final
+
+PUSH: Final = 1
+#: The end of a record (MSG_EOR): nothing is added to this piece, nor joined with it.
+RECORD: Final = 2
+#: Where in a piece the sequence number begins.
+SHIFT: Final = 2
+
+
+class Pieces:
+    """Of one connection; empty most of the time. Sequence numbers do not wrap, sizes are in bytes."""
+
+    __slots__ = (
+        "head",
+        "more",
+        "most_out",
+        "push_now",
+        "pushed",
+        "pushes",
+        "queue",
+        "small",
+        "usage_end",
+        "used",
+        "used_at",
+        "written",
+    )
+
+    def __init__(self, start: int, now: float) -> None:
+        #: The pieces; those before ``head`` have gone out.
+        self.queue: list[int] = []
+        self.head = 0
+        #: Ends of writes too large to be one piece, and their flags: they are cut when they are sent.
+        self.written: list[int] = []
+        #: The number after the last byte that was pushed.
+        self.pushed = start
+        #: Pushes on the way: the numbers after packets with PSH, in order.
+        self.pushes: list[int] = []
+        #: The number after the last packet that was not full (RFC 9293 §3.7.4).
+        self.small = 0
+        #: The last write said that more comes (MSG_MORE).
+        self.more = False
+        #: What waits goes out although it is small (TCP_NODELAY was set).
+        self.push_now = False
+        #: For validation.py: the most packets out in a window of data, where that ends, the most since the window was
+        #: in full use for the last time, and that time.
+        self.most_out = self.used = 0
+        self.usage_end = start
+        self.used_at = now
+
+    def write(self, start: int, end: int, goal: int, flags: int) -> None:
+        """Bytes up to ``end`` were written. ``start`` is the first that was not sent, ``goal`` the size of a piece."""
+        queue, written = self.queue, self.written
+        if not written:
+            if self.head < len(queue):
+                begin, _ = self.last(start)
+                if end - begin <= goal and not queue[-1] & RECORD:
+                    queue[-1] = end << SHIFT | flags
+                    self.pushed = end if flags & PUSH else self.pushed
+                    return
+            elif end - start <= goal:
+                queue.append(end << SHIFT | flags)
+                self.pushed = end if flags & PUSH else self.pushed
+                return
+        if written and not written[-1] & RECORD:
+            written[-1] = end << SHIFT | flags
+        else:
+            written.append(end << SHIFT | flags)
+
+    def last(self, start: int) -> tuple[int, int]:
+        """Where the last piece begins and ends; ``start`` is the first byte that was not sent."""
+        queue = self.queue
+        left = len(queue) - self.head
+        if not left:
+            return start, start
+        return queue[-2] >> SHIFT if left > 1 else start, queue[-1] >> SHIFT
+
+    def cut(self, start: int, end: int, goal: int, *, goes_on: bool) -> bool:
+        """Make a piece of bytes that were written, up to ``end`` at most: add to the last one, or begin another.
+        ``goes_on``: the last one has bytes of the same write. Returns whether that piece is full."""
+        queue = self.queue
+        begin, copied = self.last(start)
+        if self.head == len(queue) or copied - begin >= goal or queue[-1] & RECORD:
+            begin = copied
+            queue.append(0)
+            goes_on = False
+        last = min(begin + goal, end)
+        queue[-1] = last << SHIFT | (queue[-1] & PUSH if goes_on else 0)
+        return last - begin == goal
+
+    def push(self, flags: int = PUSH) -> None:
+        """Push what was written up to the end of the last piece; or another flag for that end."""
+        self.queue[-1] |= flags
+        if flags & PUSH:
+            self.pushed = self.queue[-1] >> SHIFT
+
+    def first(self, start: int, size: int) -> int:
+        """The size of the first piece, ``start`` being its first byte. If it has less than ``size`` bytes, some of the
+        next one's are joined to it; its push moves to its new end."""
+        queue, head = self.queue, self.head
+        first = queue[head]
+        have = (first >> SHIFT) - start
+        if have >= size or len(queue) - head == 1 or first & RECORD:
+            return have
+        second = queue[head + 1]
+        size = min(size, (second >> SHIFT) - start)
+        if start + size < second >> SHIFT:
+            queue[head] = start + size << SHIFT | first & PUSH
+        else:
+            queue[head + 1] = second | first & PUSH
+            self.drop_first()
+        return size
+
+    def drop_first(self) -> None:
+        """The first piece has gone out."""
+        self.head += 1
+        queue = self.queue
+        if self.head == len(queue):
+            queue.clear()
+            self.head = 0
+        elif self.head > 64 and self.head * 2 > len(queue):
+            del queue[: self.head]
+            self.head = 0
+
+    def sent(self, end: int, una: int) -> None:
+        """A packet that ends at ``end`` has gone out with PSH; all before ``una`` was acknowledged."""
+        pushes = self.pushes
+        pushes.append(end)
+        if pushes[0] <= una and len(pushes) > 16:
+            del pushes[: bisect_right(pushes, una)]

@@ -1,0 +1,320 @@
+"""What goes out of what was written: as much as the windows take, in packets as large as is good for the path.
+
+This is Linux's way through the choices that RFC 9293 §3.7.4 and §3.8.6 leave: a packet is at most half of the
+congestion window, and about a millisecond's worth at the connection's pace; the last small segment waits while another
+small one is on the way (Nagle's algorithm as Minshall changed it); a piece that could be larger soon waits for the next
+acknowledgment (the same idea for whole packets). What is larger than a segment is cut by the link, or here if the link
+does not do that; a push or FIN is at the end of a packet.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from . import output, timers, validation
+from .header import ACK, FIN, PSH
+from .pieces import PUSH, RECORD, SHIFT, Pieces
+from .scoreboard import NEW_DATA
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+#: When a small segment waits: never, until uncorked, not this once.
+_NODELAY: Final = 1
+_CORK: Final = 2
+_NOW: Final = 4
+#: What a packet waits for: room in a window, or nothing but more data.
+_CONGESTION: Final = -1
+_PEER: Final = -2
+_NEITHER: Final = -3
+#: Without a part of the window to go by, so many segments are deferred at most (Linux's tcp_max_tso_deferred_mss).
+_MOST_DEFERRED: Final = 3
+#: The largest packet that a link with segmentation offload is handed, in bytes of payload.
+LARGEST: Final = 65215
+#: How long after a packet another may still be deferred, and how near the next acknowledgment must be, in seconds.
+_RECENT: Final = 0.001
+
+
+def written(c: Connection, *, more: bool, record: bool) -> None:
+    """The user has added bytes to the send buffer; ``more``: and will add to them at once; ``record``: and a record
+    ends with them."""
+    pieces, end = c.pieces, c.buffer.end
+    if pieces is None:
+        pieces = c.pieces = Pieces(c.snd_nxt, c.tcp.scheduler.now)
+    pieces.more = more
+    flags = 0 if more and not _overdue(c, pieces, end) else PUSH
+    pieces.write(c.snd_nxt, end, c.size_goal, flags | RECORD if record else flags)
+
+
+def _overdue(c: Connection, pieces: Pieces, end: int) -> bool:
+    """Whether the peer should be told to hand over what it has (as Linux does for half of the largest window)."""
+    return end > pieces.pushed + (c.max_snd_wnd >> 1)
+
+
+def send_data(c: Connection) -> None:
+    """Send what the windows let go: what is lost first, then new data, then the FIN."""
+    board = c.board
+    if board is not None and board.lost.size and board.doubtful != NEW_DATA and not output.retransmit_lost(c, board):
+        c.cwnd_limited = True
+        return
+    before = c.snd_nxt
+    pieces = c.pieces
+    if pieces is not None:
+        if c.snd_una == c.snd_max:
+            validation.after_idle(c)
+        nagle = _NODELAY if c.options.nodelay else 0
+        if c.options.cork or pieces.more:
+            nagle |= _CORK
+        if pieces.push_now:
+            nagle |= _NOW
+        if pieces.written:
+            _cut_written(c, pieces)
+        _send(c, pieces, nagle)
+        pieces.more = pieces.push_now = False
+    end = c.buffer.end
+    if c.fin_queued and not c.early and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c):
+        c.snd_nxt = end + 1
+        output.transmit(c, end, 0, FIN | ACK)
+    if c.snd_nxt > before:
+        output.log(c, c.snd_nxt - before)
+    if c.snd_nxt < end + c.fin_queued and c.snd_nxt == c.snd_una and c.persist_at == inf:
+        c.persist_backoff = c.persist_probes = 0
+        timers.set_persist(c)
+
+
+def send_one(c: Connection) -> bool:
+    """Send one segment of new data, whatever the congestion window (a tail loss probe), if there are any and the peer
+    has room for it."""
+    pieces, before = c.pieces, c.snd_nxt
+    if pieces is not None:
+        _send(c, pieces, _NODELAY, probe=True)
+    if c.snd_nxt == before:
+        return False
+    output.log(c, c.snd_nxt - before)
+    return True
+
+
+def send_now(c: Connection) -> bool:
+    """Send what the peer's window takes, small or not: silly-window avoidance has waited long enough."""
+    pieces = c.pieces
+    if pieces is None or not pieces.queue:
+        return False
+    end = pieces.queue[pieces.head] >> SHIFT
+    size = min(end, c.snd_una + c.snd_wnd, c.snd_nxt + c.mss) - c.snd_nxt
+    if size <= 0:
+        return False
+    pieces.pushed = max(pieces.pushed, end)
+    if c.snd_nxt + size < end:
+        _send_part(c, pieces, size, ACK | PSH)
+    else:
+        pieces.queue[pieces.head] |= PUSH
+        _send_first(c, pieces, size)
+    output.log(c, size)
+    return True
+
+
+def _cut_written(c: Connection, pieces: Pieces) -> None:
+    """Cut large writes into pieces, sending while they are: what goes out makes room in the last piece."""
+    goal = c.size_goal
+    for write in pieces.written:
+        end = write >> SHIFT
+        goes_on = False
+        while pieces.cut(c.snd_nxt, end, goal, goes_on=goes_on):
+            goes_on = True
+            copied = pieces.queue[-1] >> SHIFT
+            if copied == end:
+                break
+            if _overdue(c, pieces, copied):
+                pieces.push()
+                _send(c, pieces, _NOW)
+            elif len(pieces.queue) - pieces.head == 1:
+                _send(c, pieces, _NOW, once=True)
+        if flags := write & (PUSH | RECORD):
+            pieces.push(flags)
+    pieces.written.clear()
+
+
+def _quota(c: Connection) -> int:
+    """How many segments the congestion window takes."""
+    board = c.board
+    cwnd = c.congestion.cwnd
+    if board is not None:
+        cwnd += board.outside
+    if 0 < c.duplicates < 3 and not c.recovering:
+        cwnd += c.duplicates * c.mss  # RFC 3042: limited transmit, of new data
+    return max(cwnd // c.mss, 1) - -(-(c.snd_nxt - c.snd_una) // c.mss)
+
+
+def _send(c: Connection, pieces: Pieces, nagle: int, *, once: bool = False, probe: bool = False) -> None:
+    """Send packets from the head of the queue as long as nothing holds them back.
+
+    ``once``: one packet, which does not wait to become larger; ``probe``: one segment, even if the congestion window is
+    full.
+    """
+    queue, mss = pieces.queue, c.mss
+    while pieces.head < len(queue) and queue[pieces.head] >> SHIFT <= c.snd_nxt:
+        pieces.drop_first()  # it went with the SYN
+    if not queue:
+        return
+    largest = _largest(c)
+    half = max(c.congestion.cwnd // mss >> 1, 1)
+    before = c.snd_nxt
+    quota = _quota(c)
+    limit = 0
+    while queue and (quota > 0 or probe):
+        segments = 1 if probe else min(quota, half, largest)
+        size = pieces.first(c.snd_nxt, segments * mss)
+        waits = 0 if once or probe else largest
+        limit = _allowed(c, pieces, nagle, size, segments, waits, quota)
+        if limit <= 0:
+            break
+        if limit < size:
+            _send_part(c, pieces, limit, ACK)
+        else:
+            _send_first(c, pieces, size)
+        quota -= -(-limit // mss)
+        if once or probe:
+            break
+    held = limit == _PEER
+    if held != c.counts.held:
+        c.counts.hold(held, c.tcp.scheduler.now)
+    limited = quota <= 0 or limit == _CONGESTION
+    if limited or c.snd_nxt > before:
+        validation.sent(c, pieces, limited=limited)
+
+
+def _allowed(c: Connection, pieces: Pieces, nagle: int, size: int, segments: int, largest: int, quota: int) -> int:
+    """How much of the first piece, which has ``size`` bytes, goes as one packet of at most so many ``segments``; if
+    none, what it waits for. ``largest`` segments are worth waiting for, ``quota`` are what the congestion window takes.
+    """
+    mss, window = c.mss, c.snd_una + c.snd_wnd - c.snd_nxt
+    last = len(pieces.queue) - pieces.head == 1
+    if size <= mss:
+        fin = last and c.fin_queued and not c.early and not pieces.written
+        if size + fin > window:
+            return _PEER
+        small = size < mss and last and not fin and not nagle & _NOW
+        return _NEITHER if small and _waits(c, pieces, nagle) else size
+    if mss > window:
+        return _PEER
+    record = pieces.queue[pieces.head] & RECORD
+    if largest and (reason := _defers(c, size, window, quota * mss, largest * mss, last=last, record=record)):
+        return reason
+    if c.snd_up > c.snd_una:
+        return mss  # each segment has an urgent pointer of its own
+    most = segments * mss
+    if most <= window and not last:
+        return min(most, size)
+    needed = min(size, window)
+    if most <= needed:
+        return most
+    # A small segment at the end goes along unless it has to wait.
+    rest = needed % mss
+    return needed - rest if rest and _waits(c, pieces, nagle) else needed
+
+
+def _send_part(c: Connection, pieces: Pieces, size: int, flags: int) -> None:
+    """Send the beginning of the first piece."""
+    start = c.snd_nxt
+    c.snd_nxt = start + size
+    if size % c.mss:
+        pieces.small = c.snd_nxt
+    if flags & PSH:
+        pieces.sent(c.snd_nxt, c.snd_una)
+    _transmit(c, start, size, flags)
+
+
+def _send_first(c: Connection, pieces: Pieces, size: int) -> None:
+    """Send the first piece, the ``size`` bytes that are left of it."""
+    start = c.snd_nxt
+    flags = ACK | PSH if pieces.queue[pieces.head] & PUSH else ACK
+    pieces.drop_first()
+    c.snd_nxt = start + size
+    if flags & PSH:
+        pieces.sent(c.snd_nxt, c.snd_una)
+    if not pieces.queue and c.fin_queued and not c.early and not pieces.written:
+        c.snd_nxt += 1
+        flags |= FIN
+    if size % c.mss:
+        pieces.small = c.snd_nxt
+    _transmit(c, start, size, flags)
+
+
+def _transmit(c: Connection, start: int, size: int, flags: int) -> None:
+    """Send one packet, segment by segment if the link has to have it so."""
+    step = c.tso_size
+    while size > step:
+        output.transmit(c, start, step, ACK)
+        start += step
+        size -= step
+    output.transmit(c, start, size, flags)
+
+
+def _largest(c: Connection) -> int:
+    """The most segments in a packet: about a millisecond's worth, and more where a round trip is so short that many
+    packets cost more than bursts do (as Linux does)."""
+    settings, rtt = c.tcp.settings, c.rtt
+    size: float = LARGEST
+    if rtt.srtt:
+        control = c.congestion
+        gain = 2.0 if control.cwnd < control.ssthresh >> 1 else 1.2
+        size = gain * max(control.cwnd, c.snd_nxt - c.snd_una) / (rtt.srtt * 1024)
+        shift = int(rtt.shortest * 1e6) >> settings.tso_rtt_log if rtt.shortest < 1.0 else 32
+        if shift < 32:
+            size = min(size + (LARGEST >> shift), LARGEST)
+    return max(int(size) // c.mss, settings.min_tso_segments)
+
+
+def _waits(c: Connection, pieces: Pieces, nagle: int) -> bool:
+    """Whether the last, small segment waits (RFC 9293 §3.7.4, SHOULD-7): only one such is on the way at a time. Urgent
+    data do not wait."""
+    una = c.snd_una
+    return c.snd_up <= una and bool(nagle & _CORK or (not nagle and una < c.snd_nxt and pieces.small > una))
+
+
+def _defers(c: Connection, size: int, window: int, allowed: int, largest: int, *, last: bool, record: int) -> int:
+    """Whether a piece of ``size`` bytes waits for the next acknowledgment, since it could be larger then, up to
+    ``largest``; and for what: ``window`` is what the peer's window takes, ``allowed`` the congestion window."""
+    if c.recovering or (c.board is not None and c.board.after_timeout):
+        return 0
+    limit = min(window, allowed)
+    if limit >= largest or (not last and limit >= size) or _is_share(c, limit):
+        return 0
+    if c.tcp.scheduler.now - c.sent_at > _RECENT or c.snd_una == c.snd_nxt:
+        return 0
+    srtt = c.rtt.srtt
+    if srtt - c.age(c.snd_una) > min(srtt / 2, _RECENT):
+        return 0  # the acknowledgment will not come soon
+    if limit <= size:
+        return _CONGESTION if allowed < window else _PEER
+    return 0 if (last and c.fin_queued) or record else _NEITHER
+
+
+def _is_share(c: Connection, limit: int) -> bool:
+    """Whether so many bytes are enough of a window to be sent at once."""
+    divisor = c.tcp.settings.tso_window_divisor
+    if divisor:
+        return limit >= min(c.snd_wnd, c.congestion.cwnd) // divisor
+    return limit > _MOST_DEFERRED * c.mss
+
+
+def pushed_at(c: Connection, start: int, end: int) -> bool:
+    """Whether a push was sent with a byte from ``start`` on, before ``end``: what is sent again has it again."""
+    pushes = c.pieces.pushes if c.pieces is not None else ()
+    index = bisect_right(pushes, start)
+    return index < len(pushes) and pushes[index] <= end
+
+
+def boundary(c: Connection, start: int, end: int) -> int:
+    """Up to where, at most ``end``, bytes from ``start`` on go again as one packet: the ends of writes are kept, but
+    small ones are put together up to a segment (as Linux does)."""
+    pushes = c.pieces.pushes if c.pieces is not None else ()
+    index = bisect_right(pushes, start)
+    if index == len(pushes):
+        return end
+    at = pushes[index]
+    if at - start < c.mss:
+        at = pushes[bisect_right(pushes, start + c.mss, index) - 1]
+    return end if at + 1 >= end else at  # a FIN goes along
