@@ -284,6 +284,7 @@ def test_a_lost_fin_goes_again() -> None:
     peer, connection, segments = sending(2)
     connection.pieces = None
     connection.buffer.end = connection.snd_nxt
+    connection.congestion.cwnd = 3000
     connection.shutdown()
     fin = peer.one()
     assert fin.flags & FIN

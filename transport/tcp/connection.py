@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, arrival, controllers, expiry, output, rack, segmentation, timers, window
+from . import acks, arrival, controllers, expiry, output, pacing, rack, segmentation, timers, window
 from .congestion import CongestionControl, Reno
 from .counts import Counts
 from .header import ACK, RST
@@ -106,8 +106,8 @@ class Connection:
         "persist_at",
         "persist_backoff",
         "persist_probes",
-        "pingpong",
         "pieces",
+        "pingpong",
         "predicted",
         "pseudo_sum",
         "pushed",
@@ -203,8 +203,6 @@ class Connection:
         self.fin_queued = False
         self.congestion: CongestionControl = Reno(0)
         self.cwnd_limited = False
-        #: How what was written is cut, once something was.
-        self.pieces: Pieces | None = None
         #: ``mss_limit``: what a black hole on the path lets through, in bytes; 0: there is none (expiry.py).
         self.duplicates = self.mss_limit = 0
         self.recovering = False
@@ -281,6 +279,8 @@ class Connection:
 
     def start_sending(self, iss: int) -> None:
         """Our stream begins at ``iss``."""
+        #: How what was written is cut, once something was.
+        self.pieces: Pieces | None = None
         self.iss = self.snd_una = self.snd_nxt = self.snd_max = self.recover = iss
         self.buffer = SendBuffer(iss + 1)
         self.snd_wnd = self.max_snd_wnd = self.snd_wl1 = self.snd_wl2 = 0
@@ -457,7 +457,7 @@ class Connection:
         most = self.max_snd_wnd
         most = (most >> 1 if most > _TINY_WINDOW else most) or _MAX_PAYLOAD
         self.mss = min(size, max(most, 48))
-        self.size_goal = max(min(most, segmentation.LARGEST) // self.mss, 1) * self.mss
+        self.size_goal = max(min(most, pacing.LARGEST) // self.mss, 1) * self.mss
         offload = path.offloads & (2 if len(self.remote[0]) == 4 else 4)
         self.tso_size = _MAX_PAYLOAD // self.mss * self.mss if offload else self.mss
         words = self.local[0] + self.remote[0]

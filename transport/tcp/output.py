@@ -72,10 +72,8 @@ def retransmit_lost(c: Connection, board: Scoreboard) -> bool:
     """Send what is lost again, as far as the windows let it go; whether nothing is left (RFC 6675 §5, NextSeg)."""
     edge = c.snd_una + c.snd_wnd
     lost, mss = board.lost, c.mss
-    largest = min(c.tso_size, max(c.congestion.cwnd // 4 // mss, 1) * mss)
     pacer = c.pacer
-    if pacer is not None:
-        largest = min(largest, pacer.size)
+    largest = min(c.tso_size, max(min(c.congestion.cwnd // mss >> 1, segmentation.largest(c)), 1) * mss)
     while lost.size:
         start, end = lost.first()
         usable = c.congestion.cwnd - (c.snd_max - c.snd_una - board.outside)

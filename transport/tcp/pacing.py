@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 #: A train is what the rate carries in this time, in seconds ...
 _TRAIN: Final = 1 / 1024
-#: ... and up to so many bytes more on short round trips: half of them for each further step of this length.
-_LARGEST: Final = 65483
-_RTT_STEP: Final = 512e-6
+#: ... and on short round trips up to so many bytes more, which is also the largest packet that a link with segmentation
+#: offload is handed: half of them for each step of the round trip (tcp_tso_rtt_log).
+LARGEST: Final = 65215
 #: Below this rate, bytes/s, a controller that measures its rate has trains of one segment.
 SLOW: Final = 150_000.0
 #: Segments of data that are sent before pacing begins.
@@ -41,11 +41,13 @@ def rate(c: Connection) -> float:
     return paced if paced < limit else limit
 
 
-def train(paced: float, mss: int, shortest: float, least: int) -> int:
-    """How many bytes may leave at once at the rate ``paced``, with ``shortest`` for a round trip: whole segments, and
-    ``least`` of them at least."""
-    steps = int(shortest / _RTT_STEP) if shortest < 1 else 64
-    size = min(paced * _TRAIN + (_LARGEST >> min(steps, 64)), _LARGEST)
+def train(c: Connection, paced: float, least: int) -> int:
+    """How many bytes may leave at once at the rate ``paced``: whole segments, and ``least`` of them at least."""
+    shortest, mss = c.rtt.shortest, c.mss
+    size: float = LARGEST
+    if c.rtt.srtt or paced < inf:
+        steps = int(shortest * 1e6) >> c.tcp.settings.tso_rtt_log if shortest < 1 else 64
+        size = min(paced * _TRAIN + (LARGEST >> min(steps, 64)), LARGEST)
     return max(int(size) // mss, least) * mss
 
 
@@ -74,8 +76,8 @@ class Pacer:
         self._credit = now - self._release_at
         self._release_at = now
         self._rate = paced = rate(c) or inf  # as on Linux: no rate is no pacing
-        least = 1 if c.congestion.samples and paced < SLOW else 2
-        self.size = self._left = train(paced, c.mss, c.rtt.shortest, least)
+        least = 1 if c.congestion.samples and paced < SLOW else c.tcp.settings.min_tso_segments
+        self.size = self._left = train(c, paced, least)
         self._free = 0
         return True
 

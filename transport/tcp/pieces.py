@@ -9,7 +9,6 @@ A piece is one number, so that a queue of them costs little: the sequence number
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from typing import Final
 
 PUSH: Final = 1
@@ -17,6 +16,8 @@ PUSH: Final = 1
 RECORD: Final = 2
 #: Where in a piece the sequence number begins.
 SHIFT: Final = 2
+#: So many pushes are kept without a look at which are still on the way.
+_FEW: Final = 8
 
 
 class Pieces:
@@ -137,5 +138,6 @@ class Pieces:
         """A packet that ends at ``end`` has gone out with PSH; all before ``una`` was acknowledged."""
         pushes = self.pushes
         pushes.append(end)
-        if pushes[0] <= una and len(pushes) > 16:
-            del pushes[: bisect_right(pushes, una)]
+        half = len(pushes) >> 1
+        if half > _FEW and pushes[half] <= una:
+            del pushes[:half]

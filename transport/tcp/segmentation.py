@@ -4,7 +4,7 @@ This is Linux's way through the choices that RFC 9293 §3.7.4 and §3.8.6 leave:
 congestion window, and about a millisecond's worth at the connection's pace; the last small segment waits while another
 small one is on the way (Nagle's algorithm as Minshall changed it); a piece that could be larger soon waits for the next
 acknowledgment (the same idea for whole packets). What is larger than a segment is cut by the link, or here if the link
-does not do that; a push or FIN is at the end of a packet.
+does not do that; a push or FIN is at the end of a packet, and so is a push of every packet of several segments.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bisect import bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import output, timers, validation
+from . import output, pacing, timers, validation
 from .header import ACK, FIN, PSH
 from .pieces import PUSH, RECORD, SHIFT, Pieces
 from .scoreboard import NEW_DATA
@@ -31,8 +31,6 @@ _PEER: Final = -2
 _NEITHER: Final = -3
 #: Without a part of the window to go by, so many segments are deferred at most (Linux's tcp_max_tso_deferred_mss).
 _MOST_DEFERRED: Final = 3
-#: The largest packet that a link with segmentation offload is handed, in bytes of payload.
-LARGEST: Final = 65215
 #: How long after a packet another may still be deferred, and how near the next acknowledgment must be, in seconds.
 _RECENT: Final = 0.001
 
@@ -54,8 +52,10 @@ def _overdue(c: Connection, pieces: Pieces, end: int) -> bool:
 
 
 def send_data(c: Connection) -> None:
-    """Send what the windows let go: what is lost first, then new data, then the FIN."""
-    board = c.board
+    """Send what windows and pacing let go: what is lost first, then new data, then the FIN."""
+    board, pacer = c.board, c.pacer
+    if pacer is not None and not pacer.opens(c):
+        return
     if board is not None and board.lost.size and board.doubtful != NEW_DATA and not output.retransmit_lost(c, board):
         c.cwnd_limited = True
         return
@@ -64,36 +64,44 @@ def send_data(c: Connection) -> None:
     if pieces is not None:
         if c.snd_una == c.snd_max:
             validation.after_idle(c)
-        nagle = _NODELAY if c.options.nodelay else 0
-        if c.options.cork or pieces.more:
-            nagle |= _CORK
-        if pieces.push_now:
-            nagle |= _NOW
-        if pieces.written:
-            _cut_written(c, pieces)
-        _send(c, pieces, nagle)
-        pieces.more = pieces.push_now = False
+        _send_written(c, pieces)
     end = c.buffer.end
-    if c.fin_queued and not c.early and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c):
+    if c.fin_queued and not c.early and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
         c.snd_nxt = end + 1
         output.transmit(c, end, 0, FIN | ACK)
     if c.snd_nxt > before:
         output.log(c, c.snd_nxt - before)
+    if c.room_wanted and c.snd_nxt == end and not c.cwnd_limited and not c.counts.short and not c.room:
+        c.counts.run_short(True, c.tcp.scheduler.now)
     if c.snd_nxt < end + c.fin_queued and c.snd_nxt == c.snd_una and c.persist_at == inf:
         c.persist_backoff = c.persist_probes = 0
         timers.set_persist(c)
 
 
+def _send_written(c: Connection, pieces: Pieces) -> None:
+    most = largest(c)
+    nagle = _NODELAY if c.options.nodelay else 0
+    if c.options.cork or pieces.more:
+        nagle |= _CORK
+    if pieces.push_now:
+        nagle |= _NOW
+    if not pieces.written or _cut_written(c, pieces, most):
+        _send(c, pieces, nagle, most)
+    pieces.more = pieces.push_now = False
+
+
 def send_one(c: Connection) -> bool:
     """Send one segment of new data, whatever the congestion window (a tail loss probe), if there are any and the peer
     has room for it."""
-    pieces, before = c.pieces, c.snd_nxt
-    if pieces is not None:
-        _send(c, pieces, _NODELAY, probe=True)
-    if c.snd_nxt == before:
+    pieces = c.pieces
+    if pieces is None or not pieces.queue:
         return False
-    output.log(c, c.snd_nxt - before)
-    return True
+    size = pieces.first(c.snd_nxt, c.mss)
+    limit = _allowed(c, pieces, _NODELAY, size, 1, 0, 1)
+    if limit > 0:
+        _send_first(c, pieces, size, limit)
+        output.log(c, limit)
+    return limit > 0
 
 
 def send_now(c: Connection) -> bool:
@@ -102,22 +110,20 @@ def send_now(c: Connection) -> bool:
     if pieces is None or not pieces.queue:
         return False
     end = pieces.queue[pieces.head] >> SHIFT
-    size = min(end, c.snd_una + c.snd_wnd, c.snd_nxt + c.mss) - c.snd_nxt
-    if size <= 0:
+    limit = min(end, c.snd_una + c.snd_wnd, c.snd_nxt + c.mss) - c.snd_nxt
+    if limit <= 0:
         return False
     pieces.pushed = max(pieces.pushed, end)
-    if c.snd_nxt + size < end:
-        _send_part(c, pieces, size, ACK | PSH)
-    else:
-        pieces.queue[pieces.head] |= PUSH
-        _send_first(c, pieces, size)
-    output.log(c, size)
+    _send_first(c, pieces, end - c.snd_nxt, limit, ACK | PSH)
+    output.log(c, limit)
     return True
 
 
-def _cut_written(c: Connection, pieces: Pieces) -> None:
-    """Cut large writes into pieces, sending while they are: what goes out makes room in the last piece."""
+def _cut_written(c: Connection, pieces: Pieces, most: int) -> bool:
+    """Cut large writes into pieces, sending while they are: what goes out makes room in the last piece. Returns whether
+    pacing lets more go out."""
     goal = c.size_goal
+    goes = True
     for write in pieces.written:
         end = write >> SHIFT
         goes_on = False
@@ -128,12 +134,13 @@ def _cut_written(c: Connection, pieces: Pieces) -> None:
                 break
             if _overdue(c, pieces, copied):
                 pieces.push()
-                _send(c, pieces, _NOW)
-            elif len(pieces.queue) - pieces.head == 1:
-                _send(c, pieces, _NOW, once=True)
+                goes = goes and _send(c, pieces, _NOW, most)
+            elif goes and len(pieces.queue) - pieces.head == 1:
+                goes = _send(c, pieces, _NOW, most, once=True)
         if flags := write & (PUSH | RECORD):
             pieces.push(flags)
     pieces.written.clear()
+    return goes
 
 
 def _quota(c: Connection) -> int:
@@ -147,35 +154,29 @@ def _quota(c: Connection) -> int:
     return max(cwnd // c.mss, 1) - -(-(c.snd_nxt - c.snd_una) // c.mss)
 
 
-def _send(c: Connection, pieces: Pieces, nagle: int, *, once: bool = False, probe: bool = False) -> None:
-    """Send packets from the head of the queue as long as nothing holds them back.
-
-    ``once``: one packet, which does not wait to become larger; ``probe``: one segment, even if the congestion window is
-    full.
-    """
-    queue, mss = pieces.queue, c.mss
-    while pieces.head < len(queue) and queue[pieces.head] >> SHIFT <= c.snd_nxt:
+def _send(c: Connection, pieces: Pieces, nagle: int, most: int, *, once: bool = False) -> bool:
+    """Send packets of ``most`` segments at most from the head of the queue, as long as nothing holds them back. Returns
+    False if that was pacing. ``once``: send one packet, which does not wait to become larger."""
+    queue, mss, pacer = pieces.queue, c.mss, c.pacer
+    while queue and queue[pieces.head] >> SHIFT <= c.snd_nxt:
         pieces.drop_first()  # it went with the SYN
     if not queue:
-        return
-    largest = _largest(c)
+        return True
     half = max(c.congestion.cwnd // mss >> 1, 1)
     before = c.snd_nxt
     quota = _quota(c)
     limit = 0
-    while queue and (quota > 0 or probe):
-        segments = 1 if probe else min(quota, half, largest)
+    paced = False
+    while queue and quota > 0:
+        segments = min(quota, half, most)
         size = pieces.first(c.snd_nxt, segments * mss)
-        waits = 0 if once or probe else largest
-        limit = _allowed(c, pieces, nagle, size, segments, waits, quota)
+        limit = _allowed(c, pieces, nagle, size, segments, 0 if once else most, quota)
         if limit <= 0:
             break
-        if limit < size:
-            _send_part(c, pieces, limit, ACK)
-        else:
-            _send_first(c, pieces, size)
+        _send_first(c, pieces, size, limit)
         quota -= -(-limit // mss)
-        if once or probe:
+        paced = pacer is not None and pacer.ends(c, limit)
+        if once or paced:
             break
     held = limit == _PEER
     if held != c.counts.held:
@@ -183,6 +184,7 @@ def _send(c: Connection, pieces: Pieces, nagle: int, *, once: bool = False, prob
     limited = quota <= 0 or limit == _CONGESTION
     if limited or c.snd_nxt > before:
         validation.sent(c, pieces, limited=limited)
+    return not paced
 
 
 def _allowed(c: Connection, pieces: Pieces, nagle: int, size: int, segments: int, largest: int, quota: int) -> int:
@@ -215,35 +217,28 @@ def _allowed(c: Connection, pieces: Pieces, nagle: int, size: int, segments: int
     return needed - rest if rest and _waits(c, pieces, nagle) else needed
 
 
-def _send_part(c: Connection, pieces: Pieces, size: int, flags: int) -> None:
-    """Send the beginning of the first piece."""
+def _send_first(c: Connection, pieces: Pieces, size: int, limit: int, flags: int = ACK) -> None:
+    """Send ``limit`` bytes of the ``size`` bytes of the first piece; with the last ones the FIN, if that comes next."""
     start = c.snd_nxt
-    c.snd_nxt = start + size
-    if size % c.mss:
-        pieces.small = c.snd_nxt
-    if flags & PSH:
-        pieces.sent(c.snd_nxt, c.snd_una)
-    _transmit(c, start, size, flags)
+    c.snd_nxt = start + limit
+    if limit == size:
+        if pieces.queue[pieces.head] & PUSH:
+            flags = ACK | PSH
+        pieces.drop_first()
+        if not pieces.queue and c.fin_queued and not c.early and not pieces.written:
+            c.snd_nxt += 1
+            flags |= FIN
+    _transmit(c, pieces, start, limit, flags)
 
 
-def _send_first(c: Connection, pieces: Pieces, size: int) -> None:
-    """Send the first piece, the ``size`` bytes that are left of it."""
-    start = c.snd_nxt
-    flags = ACK | PSH if pieces.queue[pieces.head] & PUSH else ACK
-    pieces.drop_first()
-    c.snd_nxt = start + size
-    if flags & PSH:
-        pieces.sent(c.snd_nxt, c.snd_una)
-    if not pieces.queue and c.fin_queued and not c.early and not pieces.written:
-        c.snd_nxt += 1
-        flags |= FIN
-    if size % c.mss:
-        pieces.small = c.snd_nxt
-    _transmit(c, start, size, flags)
-
-
-def _transmit(c: Connection, start: int, size: int, flags: int) -> None:
+def _transmit(c: Connection, pieces: Pieces, start: int, size: int, flags: int) -> None:
     """Send one packet, segment by segment if the link has to have it so."""
+    if flags & PSH:
+        pieces.sent(start + size, c.snd_una)
+    if size > c.mss:
+        flags |= PSH  # as Linux does, so that a receiver that puts segments together knows when to stop waiting
+    if size % c.mss:
+        pieces.small = c.snd_nxt
     step = c.tso_size
     while size > step:
         output.transmit(c, start, step, ACK)
@@ -252,19 +247,12 @@ def _transmit(c: Connection, start: int, size: int, flags: int) -> None:
     output.transmit(c, start, size, flags)
 
 
-def _largest(c: Connection) -> int:
+def largest(c: Connection) -> int:
     """The most segments in a packet: about a millisecond's worth, and more where a round trip is so short that many
-    packets cost more than bursts do (as Linux does)."""
-    settings, rtt = c.tcp.settings, c.rtt
-    size: float = LARGEST
-    if rtt.srtt:
-        control = c.congestion
-        gain = 2.0 if control.cwnd < control.ssthresh >> 1 else 1.2
-        size = gain * max(control.cwnd, c.snd_nxt - c.snd_una) / (rtt.srtt * 1024)
-        shift = int(rtt.shortest * 1e6) >> settings.tso_rtt_log if rtt.shortest < 1.0 else 32
-        if shift < 32:
-            size = min(size + (LARGEST >> shift), LARGEST)
-    return max(int(size) // c.mss, settings.min_tso_segments)
+    packets cost more than bursts do."""
+    pacer = c.pacer
+    size = pacer.size if pacer is not None else pacing.train(c, pacing.rate(c), c.tcp.settings.min_tso_segments)
+    return size // c.mss
 
 
 def _waits(c: Connection, pieces: Pieces, nagle: int) -> bool:
@@ -301,7 +289,10 @@ def _is_share(c: Connection, limit: int) -> bool:
 
 
 def pushed_at(c: Connection, start: int, end: int) -> bool:
-    """Whether a push was sent with a byte from ``start`` on, before ``end``: what is sent again has it again."""
+    """Whether bytes from ``start`` on, before ``end``, are sent again with a push: as they were before, unless that was
+    for being several segments, which counts now again."""
+    if end - start > c.mss:
+        return True
     pushes = c.pieces.pushes if c.pieces is not None else ()
     index = bisect_right(pushes, start)
     return index < len(pushes) and pushes[index] <= end
