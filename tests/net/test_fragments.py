@@ -176,3 +176,30 @@ def test_memory_is_bounded(network, sink) -> None:
     receiver.receive([piece(1000, b"tail", False, ident=99)])
     assert len(sink.packets) == 1
     assert receiver.host.counters["ip.reassembly_evicted"] > 80
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "whole"),
+    [
+        (0b00, 0b00, 0b00),
+        (0b10, 0b10, 0b10),
+        (0b01, 0b01, 0b01),
+        (0b10, 0b11, 0b11),
+        (0b11, 0b01, 0b11),
+        (0b11, 0b11, 0b11),
+        (0b00, 0b11, None),
+        (0b10, 0b00, None),
+    ],
+)
+def test_a_mark_on_a_fragment_is_one_on_the_whole(
+    receiver: Receiver, sink, first: int, second: int, whole: int | None
+) -> None:
+    """RFC 3168 §5.3."""
+    pieces = [piece(8, b"B" * 8, False), piece(0, b"A" * 8, True)]
+    for packet, codepoint in zip(pieces, (second, first), strict=True):
+        packet.tos = 0x28 | codepoint
+    receiver.receive(pieces)
+    found = [packet.buffers[0][packet.network + 1] for packet in sink.packets]
+    assert found == ([] if whole is None else [0x28 | whole])
+    assert receiver.pending() == 0
+    assert receiver.host.counters["ip.fragment_ecn"] == (whole is None)

@@ -60,6 +60,8 @@ def test_linux_defaults() -> None:
         ("ip_local_port_range", "5000 4000"),
         ("tcp_fastopen_key", "1-2-3"),
         ("tcp_syncookies", "3"),
+        ("tcp_ecn", "3"),
+        ("tcp_ecn", "-1"),
         ("tcp_congestion_control", "vegas"),
     ],
 )
@@ -96,7 +98,7 @@ DIFFERENT = {
     *("tcp_congestion_control", "tcp_available_congestion_control", "tcp_allowed_congestion_control"),
     *("tcp_mem", "udp_mem", "tcp_max_orphans", "tcp_limit_output_bytes", "tcp_challenge_ack_limit"),
     *("tcp_available_ulp", "tcp_no_metrics_save", "tcp_orphan_retries", "tcp_retrans_collapse", "tcp_tw_reuse"),
-    *("tcp_comp_sack_nr", "tcp_ecn", "tcp_syn_linear_timeouts"),
+    *("tcp_comp_sack_nr", "tcp_syn_linear_timeouts"),
 }
 #: Of what is not there: routes with several next hops, marks on packets, classes of memory.
 ABSENT = ("fib_", "fwmark_", "nexthop_", "raw_", "xfrm4_", "cipso_", "inet_peer_")
