@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import pairwise
 
 import pytest
 import pytun
@@ -239,6 +240,23 @@ def test_large_packets_pass_uncut_both_ways(kind: str) -> None:
     assert packet.buffers[0][packet.checksum_start + 20 :] == data[: len(tcp.payload)]
     assert len(tcp.payload) >= 2 * 1400  # the least that the kernel hands on uncut (net.ipv4.tcp_min_tso_segs)
     assert not link.counters
+
+
+@pytest.mark.parametrize("cwr", [0x80, 0])
+@pytest.mark.parametrize("pieces", [[54], [14, 54], [14, 34, 54]])
+def test_the_kernel_is_told_of_a_flag_that_is_the_first_segment_s(
+    monkeypatch: pytest.MonkeyPatch, pieces: list[int], cwr: int
+) -> None:
+    """RFC 3168 §6.1.2: CWR, wherever the buffers of a packet begin."""
+    written: list[bytes] = []
+    frame = bytes(12) + b"\x08\0" + bytes(33) + bytes([0x10 | cwr]) + bytes(6) + bytes(3000)
+    with closing(Tap(host_address=f"{HOST}/24")) as link:
+        monkeypatch.setattr(tap_module.os, "writev", lambda _, buffers: written.append(buffers[0]))
+        places = [0, *pieces, len(frame)]
+        packet = Packet([frame[a:b] for a, b in pairwise(places)], checksum=PARTIAL, segment_size=1400)
+        packet.checksum_start, packet.checksum_offset = 34, 16
+        link.send_packet(packet)
+    assert tap_module.OFFLOAD_HEADER.unpack(written[0])[1] == tap_module.GSO_TCPV4 | cwr
 
 
 def test_plain_frames_come_in_segments() -> None:
