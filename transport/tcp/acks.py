@@ -101,6 +101,16 @@ def strange(c: Connection) -> None:
     c.must_acknowledge = True
 
 
+def repaired(c: Connection) -> None:
+    """The last gap is filled: acknowledge at once (RFC 5681 §4.2), and the next segments too, as the path loses some.
+
+    The latter Linux leaves out. The peer's window is small now, and a tail that gets lost again, or is alone, would wait
+    for an ACK that waits for more.
+    """
+    c.must_acknowledge = True
+    quicken(c, c.tcp.settings.quick_acks)
+
+
 def due(c: Connection, owed: int) -> bool:
     """At the end of a batch: whether to acknowledge now. If not, the timer will see to the ``owed`` bytes."""
     if owed > c.rcv_mss or (c.quick and c.pingpong < PINGPONG):

@@ -286,7 +286,7 @@ def _fill(c: Connection, reassembly: Reassembly) -> None:
     if not len(reassembly):
         if c.fin_seq < 0:
             c.reassembly = None
-        c.must_acknowledge = True  # RFC 5681 §4.2: a segment that fills a gap
+        acks.repaired(c)
 
 
 def _fin_arrives(c: Connection) -> None:
