@@ -104,8 +104,8 @@ def strange(c: Connection) -> None:
 def repaired(c: Connection) -> None:
     """The last gap is filled: acknowledge at once (RFC 5681 §4.2), and the next segments too, as the path loses some.
 
-    The latter Linux leaves out. The peer's window is small now, and a tail that gets lost again, or is alone, would wait
-    for an ACK that waits for more.
+    The latter Linux leaves out. The peer's window is small now: a tail that is alone, or is sent again, would wait for
+    an ACK that waits for more.
     """
     c.must_acknowledge = True
     quicken(c, c.tcp.settings.quick_acks)
