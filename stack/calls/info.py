@@ -55,8 +55,6 @@ _OPTION_ECN_SEEN: Final = 16
 _CA_OPEN, _CA_DISORDER, _CA_CWR, _CA_RECOVERY, _CA_LOSS = range(5)
 _INFINITE_SSTHRESH: Final = 0x7FFFFFFF
 _NO_LIMIT: Final = (1 << 64) - 1
-#: Duplicate ACKs before a fast retransmit (RFC 5681), and the most that Linux lets reordering make of them.
-_REORDERING: Final = 3
 
 
 def read_tcp_info(value: bytes) -> dict[str, int]:
@@ -86,7 +84,7 @@ def _states(c: Connection) -> dict[str, int]:
         "ca_state": _congestion_state(c),
         "retransmits": c.retries,
         "probes": c.persist_probes + c.keepalive_probes,
-        "backoff": c.retries or c.persist_backoff,
+        "backoff": c.rtt.backoff or c.persist_backoff,
         "options": opened and _options(c),
         "window_scales": c.snd_shift | c.rcv_shift << 4,
         "flags": int(c.rate is not None and c.rate.noted_app_limited),
@@ -106,14 +104,14 @@ def _congestion_state(c: Connection) -> int:
         return _CA_RECOVERY
     if board is not None and board.reducing >= 0:
         return _CA_CWR
-    return _CA_DISORDER if c.duplicates or (board is not None and board.outside) else _CA_OPEN
+    return _CA_DISORDER if board is not None and board.outside else _CA_OPEN
 
 
 def _times(c: Connection) -> dict[str, int]:
     now, rtt, counts = c.tcp.scheduler.now, c.rtt, c.counts
     heard = _milliseconds(now - c.heard_at)
     return {
-        "rto": _microseconds(rtt.rto) << c.retries,
+        "rto": _microseconds(rtt.rto),
         "ato": _microseconds(c.ato),
         "last_data_sent": _milliseconds(now - c.sent_at),
         "last_data_recv": heard,
@@ -151,13 +149,13 @@ def _counts(c: Connection) -> dict[str, int]:
     mss, counts, board = c.mss, c.counts, c.board
     acknowledged = max(c.buffer.start - c.iss - 1, 0)
     sent = max(min(c.snd_max, c.buffer.end) - c.iss - 1, 0)
-    sacked = board.sacked.size if board is not None else 0
+    sacked = board.sacked.size + board.departed if board is not None else 0
     return {
         "unacked": _segments(c.snd_max - c.snd_una, mss),
         "sacked": _segments(sacked, mss),
-        "lost": _segments(board.lost.size, mss) if board is not None else 0,
-        "retrans": len(board.resent) if board is not None else 0,
-        "reordering": _REORDERING,
+        "lost": _segments(board.ever_lost, mss) if board is not None else 0,
+        "retrans": _segments(board.resent.size, mss) if board is not None else 0,
+        "reordering": c.tcp.settings.reordering if c.rack is None else c.rack.reordering,
         "total_retrans": c.retransmissions,
         "bytes_acked": acknowledged + (c.snd_una > c.iss),  # Linux counts the SYN that we sent
         "bytes_received": c.rcv_nxt - c.irs - 1,  # with the peer's FIN, as on Linux
@@ -169,7 +167,8 @@ def _counts(c: Connection) -> dict[str, int]:
         "delivered_ce": counts.delivered_marked,
         "bytes_sent": sent + counts.bytes_resent,
         "bytes_retrans": counts.bytes_resent,
-        "reord_seen": int(c.rack is not None and c.rack.reordered),
+        "dsack_dups": counts.reported_twice,
+        "reord_seen": 0 if c.rack is None else c.rack.reordered,
         "total_rto": counts.time_outs,
     }
 

@@ -50,14 +50,15 @@ def test_slow_start_doubles() -> None:
 
 def test_a_loss_takes_three_tenths() -> None:
     control = Cubic(100 * MSS)
-    control.lost(100 * MSS, MSS)
+    control.lost(control.cwnd, MSS)
     assert control.ssthresh == 70 * MSS
+    assert control.cwnd == 100 * MSS  # in recovery, it is the sender's
 
 
 def test_the_window_is_back_after_k_and_flat_there() -> None:
     """RFC 9438 §4.2: K is the time to the former maximum, where the cubic is flat; then it probes."""
     control, sender = Cubic(1000 * MSS), Clocked()
-    control.lost(1000 * MSS, MSS)
+    control.lost(control.cwnd, MSS)
     control.cwnd = control.ssthresh
     k = (300 / 0.4) ** (1 / 3)
     steps = []
@@ -74,7 +75,7 @@ def test_the_window_is_back_after_k_and_flat_there() -> None:
 
 def test_where_reno_would_be_faster_it_is_followed() -> None:
     control, sender = Cubic(20 * MSS), Clocked(round_trip=0.001)
-    control.lost(20 * MSS, MSS)
+    control.lost(control.cwnd, MSS)
     control.cwnd = control.ssthresh
     for _ in range(60):
         sender.window(control)
@@ -84,15 +85,15 @@ def test_where_reno_would_be_faster_it_is_followed() -> None:
 
 def test_a_second_loss_soon_leaves_room_to_others() -> None:
     control = Cubic(100 * MSS)
-    control.lost(100 * MSS, MSS)
+    control.lost(control.cwnd, MSS)
     control.cwnd = 80 * MSS
-    control.lost(80 * MSS, MSS)
+    control.lost(control.cwnd, MSS)
     assert control._w_max == pytest.approx(80 * 0.85)  # RFC 9438 §4.7
 
 
 def test_what_was_no_loss_is_forgotten() -> None:
     control, sender = Cubic(100 * MSS), Clocked()
-    control.lost(100 * MSS, MSS)
+    control.lost(control.cwnd, MSS)
     control.cwnd = control.ssthresh
     for _ in range(20):
         sender.window(control)
@@ -105,9 +106,12 @@ def test_what_was_no_loss_is_forgotten() -> None:
 
 def test_a_time_out_starts_over() -> None:
     control = Cubic(100 * MSS)
-    control.timed_out(100 * MSS, MSS, again=False)
-    control.timed_out(MSS, MSS, again=True)
-    assert (control.cwnd, control.ssthresh) == (MSS, 70 * MSS)
+    control.timed_out(control.cwnd, MSS, again=False)
+    assert control.ssthresh == 70 * MSS
+    control.cwnd = MSS
+    while control.cwnd < 70 * MSS:
+        control.acknowledged(MSS, MSS, 0, Clocked())
+    assert control.cwnd == 70 * MSS
 
 
 def rounds(hystart: HyStart, *round_trips: float) -> list[int]:

@@ -73,9 +73,9 @@ def test_a_pause_lets_the_next_train_come_early_by_half() -> None:
 def test_what_is_lost_is_paced_too() -> None:
     peer, connection = paced()
     connection.write(bytes(30_000))
-    departures(peer, 0.5)
+    departures(peer, 0.1)
     first = connection.iss + 1
-    block = (first + 29_000, first + 30_000)
+    block = (first + 15_000, first + 30_000)  # what lets as much go again
     peer.send(ACK, ack=first, options=build_sack([block]), flush=False)
     trains = departures(peer, 0.06)
     assert len(trains) > 6

@@ -17,6 +17,7 @@ from netower.transport.tcp.reassembly import Reassembly
 from netower.transport.tcp.rtt import RoundTrip
 from netower.transport.tcp.send_buffer import SendBuffer
 from netower.transport.tcp.sequence import MASK, extend, older
+from netower.transport.tcp.settings import TcpSettings
 from netower.transport.tcp.state import TRANSITIONS, Event, State, document, dot, follow, mermaid
 
 from .peer import OURS, THEIRS, Peer
@@ -219,14 +220,18 @@ def test_taking_skips_what_was_received_otherwise() -> None:
 
 def test_the_time_out_follows_the_round_trip() -> None:
     rtt = RoundTrip(1.0)
-    rtt.measured(0.5, 0.2, 120)
+    settings = TcpSettings()
+    rtt.measured(0.5, settings, 1, 1)
     assert (rtt.srtt, rtt.rttvar, rtt.rto) == (0.5, 0.25, 1.5)  # RFC 6298 §2.2
-    rtt.measured(0.9, 0.2, 120)
+    rtt.measured(0.9, settings, 2, 9)
     assert rtt.rttvar == pytest.approx(0.75 * 0.25 + 0.25 * 0.4)
     assert rtt.srtt == pytest.approx(0.55)
     for _ in range(100):
-        rtt.measured(0.001, 0.2, 120)
-    assert rtt.rto == rtt.srtt + 0.2
+        rtt.measured(0.001, settings, 3, 9)
+    assert rtt.rto > 1.0  # the variation falls once for each window
+    for number in range(100):
+        rtt.measured(0.001, settings, 10 + number, 10 + number)
+    assert rtt.rto == pytest.approx(rtt.srtt + 0.2)
 
 
 def test_initial_numbers_grow_and_differ() -> None:

@@ -65,20 +65,28 @@ class CongestionControl(Protocol):
     def lost(self, flight: int, mss: int) -> None:
         """Acknowledgments told of a loss, with ``flight`` bytes not acknowledged: set ``ssthresh``.
 
-        In the recovery that follows ``cwnd`` is the sender's (prr.py), unless ``samples`` is set.
+        In the recovery that follows ``cwnd`` is the sender's (prr.py), unless ``samples`` is set. Thresholds of the
+        others are whole segments, reckoned from the window: it grows only while it is in full use, so that it stands
+        for the flight's size (RFC 5681 §3.1 (4), RFC 9438 §4.6), as on Linux.
         """
 
     def settle(self) -> None:
         """That recovery is over."""
 
     def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
-        """The retransmission timer fired; ``again``: for a segment that it had fired for before."""
+        """The retransmission timer fired; ``again``: in a window of data that had a loss before. ``cwnd`` is going to
+        be a segment above what is still on the way, unless ``samples`` is set."""
 
     def undo(self, cwnd: int, ssthresh: int) -> None:
         """The last reduction had no cause; ``cwnd`` and ``ssthresh`` are from before it."""
 
     def idle(self, initial: int) -> None:
         """Nothing was sent for longer than a retransmission time-out."""
+
+
+def halved(cwnd: int, mss: int) -> int:
+    """Half the window, in whole segments; two at least."""
+    return max(cwnd // mss // 2, 2) * mss
 
 
 class WindowBased:
@@ -118,21 +126,27 @@ class Reno(WindowBased):
         if self.cwnd < self.ssthresh:
             # RFC 5681 §3.1 counts segments; bytes are RFC 3465, without its limit L, as one ACK of a receiver that
             # coalesces stands for many segments.
-            self.cwnd = min(self.cwnd + size, self.ssthresh)
-            return
-        self._acked += size  # RFC 5681 §3.1 (3): one segment for each window
+            grown = min(self.cwnd + size, self.ssthresh)
+            size -= grown - self.cwnd
+            self.cwnd = grown
+            if not size:
+                return
+        # RFC 5681 §3.1 (3): one segment for each window
         if self._acked >= self.cwnd:
-            self._acked -= self.cwnd
+            self._acked = 0
             self.cwnd += mss
+        self._acked += size
+        if self._acked >= self.cwnd:
+            windows, self._acked = divmod(self._acked, self.cwnd)
+            self.cwnd += windows * mss
 
     def lost(self, flight: int, mss: int) -> None:
-        self.ssthresh = max(flight // 2, 2 * mss)  # RFC 5681 §3.1 (4)
+        self.ssthresh = halved(self.cwnd, mss)
         self._acked = 0
 
     def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
         if not again:
-            self.ssthresh = max(flight // 2, 2 * mss)  # RFC 5681 §3.1 (4)
-        self.cwnd = mss
+            self.ssthresh = halved(self.cwnd, mss)
         self._acked = 0
 
     def undo(self, cwnd: int, ssthresh: int) -> None:

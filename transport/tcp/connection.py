@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .reassembly import Reassembly
     from .scoreboard import Scoreboard
     from .settings import TcpOptions
+    from .undo import Undo
 
 #: Header, without options, of a TCP segment in an IP packet, by the length of the address.
 _HEADERS = {4: 40, 16: 60}
@@ -76,7 +77,6 @@ class Connection:
         "deferred",
         "dirty",
         "dsack",
-        "duplicates",
         "early",
         "ecn",
         "error",
@@ -133,12 +133,12 @@ class Connection:
         "recovering",
         "remote",
         "reorder_at",
+        "resent_since",
         "retransmissions",
         "retransmit_at",
         "retries",
         "room_wanted",
         "rtt",
-        "rtt_seq",
         "rtt_time",
         "sack",
         "sent",
@@ -165,6 +165,7 @@ class Connection:
         "ts_recent",
         "tso_size",
         "unacknowledged_since",
+        "undo",
         "unsent_full",
     )
 
@@ -204,7 +205,7 @@ class Connection:
         self.congestion: CongestionControl = Reno(0)
         self.cwnd_limited = False
         #: ``mss_limit``: what a black hole on the path lets through, in bytes; 0: there is none (expiry.py).
-        self.duplicates = self.mss_limit = 0
+        self.mss_limit = 0
         self.recovering = False
         self._start_recovery()
         self.peer_mss = _DEFAULT_MSS[len(remote[0])]
@@ -214,7 +215,7 @@ class Connection:
         #: The user was told to wait until more was acknowledged, or sent (``options.notsent_low_water``).
         self.room_wanted = self.unsent_full = False
         self.rtt = RoundTrip(settings.initial_rto)
-        self.rtt_seq = 0
+        #: When the SYN was sent first.
         self.rtt_time = 0.0
         self.retries = self.retransmissions = 0
         self.unacknowledged_since = inf
@@ -266,6 +267,9 @@ class Connection:
         #: What is known of lost and selectively acknowledged data: there as long as there is trouble.
         self.board: Scoreboard | None = None
         self.rack: Rack | None = None
+        self.undo: Undo | None = None
+        #: When the first retransmission of this trouble left (Linux's retrans_stamp); 0: there is none.
+        self.resent_since = 0.0
         #: Of each batch with new data that was not acknowledged: the number after them, and its time.
         self.sent: list[tuple[int, float]] = []
         self.tail_probed = 0
@@ -428,15 +432,17 @@ class Connection:
 
     def established(self) -> None:
         """The handshake is over: everything that depends on what the peer said is known."""
+        settings = self.tcp.settings
         if not self.early:
             controllers.start(self)
         self.early = False
         if self.retransmissions:  # a SYN was lost
             self.congestion.cwnd = self.mss  # RFC 5681 §3.1
             if not self.rtt.srtt:
-                self.rtt.rto = 3.0  # RFC 6298 §5.7
+                self.rtt.fall_back(3.0)  # RFC 6298 §5.7
         self.recover = self.iss
-        self.rtt.follow_tails(self.sack)
+        self.resent_since = 0.0
+        self.rtt.follow_tails(self.sack and settings.early_retrans >= 3)
         self.retries = 0
         self.heard_at = self.data_at = self.tcp.scheduler.now
         timers.start_keepalive(self)

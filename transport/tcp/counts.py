@@ -21,6 +21,7 @@ class Counts:
         "delivered_marked",
         "held",
         "held_time",
+        "reported_twice",
         "segments_in",
         "segments_out",
         "short",
@@ -34,6 +35,8 @@ class Counts:
         self.bytes_resent = 0
         #: Segments of ours that the peer acknowledged with a sign that packets were marked (RFC 3168: ECE).
         self.delivered_marked = 0
+        #: Segments that the peer said had come twice (DSACK).
+        self.reported_twice = 0
         #: Retransmission time-outs.
         self.time_outs = 0
         self.busy_time = self._busy_since = 0.0

@@ -102,23 +102,22 @@ class Cubic(WindowBased):
         """W_cubic (RFC 9438 §4.2)."""
         return float(_C * (time - self._k) ** 3 + self._origin)
 
-    def _reduce(self, flight: int, mss: int) -> None:
+    def _reduce(self, mss: int) -> None:
         self._undo = (self._w_max, self._epoch, self._k, self._origin)
         cwnd = self.cwnd / mss
         self._w_max = cwnd * (1 + _BETA) / 2 if cwnd < self._w_max else cwnd  # RFC 9438 §4.7
         self._epoch = None
         self._due = 0.0
         self._hystart = None  # RFC 9406 §4.2: for the initial slow start
-        self.ssthresh = max(int(min(flight, self.cwnd) * _BETA), 2 * mss)  # RFC 9438 §4.6
+        self.ssthresh = max(self.cwnd // mss * 717 >> 10, 2) * mss  # RFC 9438 §4.6; 717/1024 is Linux's 0.7
 
     def lost(self, flight: int, mss: int) -> None:
-        self._reduce(flight, mss)
+        self._reduce(mss)
 
     def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
         if not again:
-            self._reduce(flight, mss)
+            self._reduce(mss)
         self._w_max = 0.0  # RFC 9438 §4.8: the next epoch begins at the window it finds
-        self.cwnd = mss
 
     def undo(self, cwnd: int, ssthresh: int) -> None:
         self.cwnd, self.ssthresh = max(self.cwnd, cwnd), max(self.ssthresh, ssthresh)

@@ -136,12 +136,14 @@ def progress(c: Connection, board: Scoreboard, delivered: int) -> None:
         return
     board.echo = False
     c.counts.delivered_marked += -(-delivered // c.mss)
-    board.prior_cwnd = board.prior_ssthresh = 0  # not to be taken back any more
+    if c.undo is not None:
+        c.undo.ssthresh = 0  # not to be taken back any more
     if c.recovering or board.after_timeout or board.reducing >= 0:
         return
     control = c.congestion
     board.tail_end = 0
-    board.undo_from = -1
+    if c.undo is not None:
+        c.undo.marker = -1
     board.reducing = c.snd_max
     board.prr.start(control.cwnd)
     control.lost(control.cwnd, c.mss)  # RFC 3168 §6.1.2

@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, output, recovery, segmentation, timers
+from . import acks, output, recovery, segmentation, timeouts, timers
 from .header import ACK
 from .state import OPENING, State
 
@@ -25,7 +25,7 @@ def wake(c: Connection) -> None:
         c.retransmit_at = inf
         if not _defers(c):
             _avoid_black_hole(c)
-            recovery.timed_out(c)
+            timeouts.timed_out(c)
     if c.reorder_at <= now:
         c.reorder_at = inf
         recovery.reordering_is_over(c)
@@ -48,7 +48,8 @@ def _defers(c: Connection) -> bool:
     if not c.deferred or c.state is not State.SYN_RECEIVED or c.retries >= c.options.defer_accept - 1:
         return False
     c.retries += 1
-    c.retransmit_at = c.tcp.scheduler.now + min(c.rtt.rto * (1 << c.retries), c.tcp.settings.max_rto)
+    c.rtt.back_off(c.tcp.settings.max_rto)
+    c.retransmit_at = c.tcp.scheduler.now + c.rtt.rto
     return True
 
 
@@ -75,7 +76,7 @@ def _probe_window(c: Connection) -> None:
     settings = c.tcp.settings
     limit = settings.orphan_retries if c.orphan else settings.retries
     tries = c.persist_backoff if c.orphan else c.persist_probes  # nobody is left who would wait forever
-    if tries >= limit or recovery.patience_is_over(c):
+    if tries >= limit or timeouts.patience_is_over(c):
         c.reset(c.soft_error or errno.ETIMEDOUT)
         return
     c.persist_probes += 1

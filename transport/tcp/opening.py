@@ -64,7 +64,6 @@ def answered(c: Connection, segment: Segment) -> bool:
     if flags & ACK:
         if segment.ack < c.snd_max:  # RFC 7413 §4.2.2: the data of our SYN were not taken; they are sent again at once
             c.snd_nxt = c.snd_max = segment.ack
-            c.rtt_seq = min(c.rtt_seq, segment.ack)
         recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
         c.follow(Event.SYN_ACK)
         _acknowledge_handshake(c)

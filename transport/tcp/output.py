@@ -7,7 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
-from . import acks, ecn, sack, segmentation, timers, urgent, window
+from . import acks, ecn, sack, segmentation, timers, undo, urgent, window
 from . import options as wire_options
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
 from .sequence import MASK
@@ -82,10 +82,19 @@ def retransmit_lost(c: Connection, board: Scoreboard) -> bool:
             size = usable - usable % mss
         if size <= 0:
             return False
-        retransmit(c, board, start, start + size)
+        resend(c, board, start, start + size)
         if pacer is not None and pacer.ends(c, size):
             return False
     return True
+
+
+def resend(c: Connection, board: Scoreboard, start: int, end: int) -> None:
+    """`retransmit` what is lost."""
+    undo.resent(c, end - start)
+    board.prr.sent += end - start
+    if start == c.snd_una:
+        c.retransmit_at = c.tcp.scheduler.now + c.rtt.rto
+    retransmit(c, board, start, end)
 
 
 def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
@@ -93,10 +102,7 @@ def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
     now = c.tcp.scheduler.now
     board.lost.remove(start, end)
     board.resent.add(start, end, now)
-    if not board.undo_left:
-        board.resent_at = now
-    board.undo_left += end - start
-    board.prr.sent += end - start
+    board.again.add(start, end)
     last = c.buffer.end
     flags = ACK | PSH if segmentation.pushed_at(c, start, end) else ACK
     if end > last:
@@ -121,7 +127,7 @@ def retransmit_first(c: Connection, board: Scoreboard) -> None:
     if board.sacked.size:
         end = min(end, board.sacked.first()[0])
     c.snd_nxt = max(c.snd_nxt, end)
-    retransmit(c, board, c.snd_una, end)
+    resend(c, board, c.snd_una, end)
 
 
 def send_syn(c: Connection) -> None:
@@ -140,6 +146,8 @@ def send_syn(c: Connection) -> None:
             room = min(c.peer_mss, c.announced_mss) - len(options)
             data = max(min(c.buffer.end - c.iss - 1, room), 0)  # RFC 7413 §4.2.1
     c.snd_nxt = max(c.snd_nxt, c.iss + 1 + data)
+    if not c.rtt_time:
+        c.rtt_time = c.tcp.scheduler.now
     offset = (HEADER.size + len(options)) << 10
     field = min(c.rcv_space - c.readable, 65535)
     size = HEADER.size + len(options) + data
@@ -223,12 +231,7 @@ def _account(c: Connection, start: int, after: int) -> None:
     """Sequence numbers from ``start`` to ``after`` go out: measure their round trip, and expect their ACK."""
     now = c.tcp.scheduler.now
     c.sent_at = now
-    if start >= c.snd_max:
-        if not c.rtt_seq and c.board is None:
-            c.rtt_seq = after
-            c.rtt_time = now
-    else:
-        c.rtt_seq = 0  # RFC 6298 §3: Karn's algorithm
+    if start < c.snd_max:
         count = -(-(after - start) // c.mss)
         c.retransmissions += count
         c.counts.bytes_resent += max(min(after, c.buffer.end) - start, 0)

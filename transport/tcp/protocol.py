@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from ...link.packet import PARTIAL, Packet
 from ...net.checksum import pseudo_header_sum, verify_transport
 from ..errors import error
-from . import arrival, output, recovery
+from . import arrival, output, timeouts
 from .connection import Connection
 from .fast_open import CLIENT, FastOpen
 from .header import ACK, CHECKSUM_OFFSET, HEADER, HEADER_SIZE, RST, SYN
@@ -207,7 +207,7 @@ class Tcp:
             self.counters["tcp.icmp_ignored"] += 1
             return
         if failure.errno == errno.EMSGSIZE:
-            recovery.too_big(c)
+            timeouts.too_big(c)
         elif c.state is State.SYN_SENT and (failure.hard or failure.reporter is None):
             c.end(failure.errno)
         else:

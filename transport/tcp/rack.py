@@ -12,6 +12,7 @@ from bisect import bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from .rtt import GRANULARITY
 from .sequence import MASK, older
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 #: RFC 8985 §6.2 step 4: a wider window is kept for so many recoveries.
 _PERSIST: Final = 16
+_WIDEST: Final = 255
+#: Bits of ``TcpSettings.recovery``: no widening upon DSACKs; nothing is lost only because enough others arrived.
+STATIC_WINDOW: Final = 2
+NO_THRESHOLD: Final = 4
 #: Times this near to each other are the same, in seconds.
 _GRAIN: Final = 1e-6
 
@@ -27,14 +32,17 @@ _GRAIN: Final = 1e-6
 class Rack:
     """What RACK remembers of a connection."""
 
-    __slots__ = ("_persist", "_round", "end", "reordered", "rtt", "time", "widening")
+    __slots__ = ("_persist", "_round", "end", "reordered", "reordering", "rtt", "time", "widening")
 
-    def __init__(self) -> None:
+    def __init__(self, reordering: int) -> None:
+        #: How many segments may overtake one before it counts as lost, as far as was seen.
+        self.reordering = reordering
         #: The transmission that was sent last among those that arrived: when, where it ended, its round trip.
         self.time = -inf
         self.end = 0
         self.rtt = 0.0
-        self.reordered = False
+        #: How often segments were seen to arrive out of order.
+        self.reordered = 0
         #: RACK.reo_wnd_mult.
         self.widening = 1
         self._persist = 0
@@ -46,12 +54,22 @@ class Rack:
         if (time, end) > (self.time, self.end):
             self.time, self.end = time, end
 
+    def overtaken(self, size: int, mss: int, most: int) -> None:
+        """``size`` bytes behind one that had not been sent again arrived before it."""
+        if size > self.reordering * mss:
+            self.reordering = min(-(-size // mss), most)
+        self.reordered += 1
+
     def spurious(self, una: int, snd_max: int) -> None:
         """A DSACK: something was sent again for nothing; wait longer, at most a step each round (step 4)."""
         if una >= self._round:
             self._round = snd_max
-            self.widening += 1
-        self._persist = _PERSIST
+            self.widening = min(self.widening + 1, _WIDEST)
+            self._persist = _PERSIST
+
+    def persist(self) -> None:
+        """A recovery was for nothing: keep the wider window for one more."""
+        self._persist = min(self._persist + 1, _PERSIST)
 
     def recovered(self) -> None:
         """A recovery has ended."""
@@ -67,13 +85,11 @@ def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int)
     for left, right in board.sacked.add(start, end):
         size += right - left
         board.lost.remove(left, right)
-        original = right
         for part in reversed(board.resent.take(left, right)):
             _resent_arrived(c, part.time, part.end, echo)
-            if part.end == original:
-                original = part.start
-        if original > left:
-            _original_arrived(c, board, original)
+        originals = board.again.gaps(left, right)
+        if originals:
+            _original_arrived(c, board, originals[0][0], originals[-1][1])
         board.highest = max(board.highest, right)
     return size
 
@@ -87,15 +103,15 @@ def _resent_arrived(c: Connection, time: float, end: int, echo: int) -> None:
     c.rack.arrived(time, end, now)
 
 
-def _original_arrived(c: Connection, board: Scoreboard, end: int) -> None:
-    assert c.rack is not None
-    if end < board.highest:
-        c.rack.reordered = True
-    if end <= c.recover:
+def _original_arrived(c: Connection, board: Scoreboard, start: int, end: int) -> None:
+    rack = c.rack
+    assert rack is not None
+    if start < board.highest and c.sack:
+        rack.overtaken(board.highest - start, c.mss, c.tcp.settings.max_reordering)
+    if start < c.recover:
         board.original_arrived = True
-    time = sent_time(c, end - 1)
-    c.rack.arrived(time, end, c.tcp.scheduler.now)
-    board.original_time = max(board.original_time, time)
+    rack.arrived(sent_time(c, end - 1), end, c.tcp.scheduler.now)
+    board.original_time = min(board.original_time, sent_time(c, start))
 
 
 def sent_time(c: Connection, number: int) -> float:
@@ -107,11 +123,17 @@ def sent_time(c: Connection, number: int) -> float:
 
 def _reordering_window(c: Connection, board: Scoreboard, rack: Rack) -> float:
     """RACK_update_reo_wnd (RFC 8985 §6.2 step 4), in seconds."""
-    sacked = board.sacked
-    if not rack.reordered and (c.recovering or board.after_timeout or len(sacked) >= 3 or sacked.size > 2 * c.mss):
+    if not rack.reordered and (c.recovering or board.after_timeout or _many_arrived(c, board, rack)):
         return 0.0
     shortest = c.rtt.shortest
     return min(rack.widening * shortest / 4, c.rtt.srtt) if shortest < inf else 0.0
+
+
+def _many_arrived(c: Connection, board: Scoreboard, rack: Rack) -> bool:
+    """Whether as many segments have arrived behind a hole as make a loss (DupThresh)."""
+    sacked = board.sacked
+    enough = len(sacked) >= rack.reordering or sacked.size > (rack.reordering - 1) * c.mss
+    return enough and not c.tcp.settings.recovery & NO_THRESHOLD
 
 
 def detect(c: Connection, board: Scoreboard) -> bool:
@@ -140,7 +162,7 @@ def _judge_first(c: Connection, board: Scoreboard, rack: Rack, patience: float) 
         if end <= board.judged:
             return
         if now - time + _GRAIN < patience:
-            c.reorder_at = min(c.reorder_at, time + patience)
+            c.reorder_at = min(c.reorder_at, time + patience + GRANULARITY)
             return
         board.lose(board.judged, end)
         board.judged = end
@@ -156,11 +178,12 @@ def _judge_resent(c: Connection, board: Scoreboard, rack: Rack, patience: float)
             if entry.time > rack.time or end <= entry.start:
                 return
         if now - entry.time + _GRAIN < patience:
-            c.reorder_at = min(c.reorder_at, entry.time + patience)
+            c.reorder_at = min(c.reorder_at, entry.time + patience + GRANULARITY)
             return
         for part in resent.within(entry.start, end):
             if part.time == entry.time:
                 resent.take(part.start, part.end)
+                board.resent_lost = True
                 board.lose(part.start, part.end)
         if end < entry.end:
             return

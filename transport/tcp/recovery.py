@@ -3,38 +3,38 @@
 Theory of operation
 ===================
 Nothing is kept while all goes well: an acknowledgment moves ``snd_una``, and that is all. With the first sign of
-trouble (a SACK block, the third duplicate ACK of a peer without SACK, a time-out, a tail loss probe) the connection
-gets a `Scoreboard`, and each acknowledgment is digested in full until everything is in order again:
+trouble (a SACK block, a duplicate ACK of a peer without SACK, a time-out, a tail loss probe) the connection gets a
+`Scoreboard`, and each acknowledgment is digested in full until everything is in order again:
 
 1. What it delivers leaves the scoreboard, and tells RACK how recent the data are that arrive (rack.py).
 2. What that shows to be lost is marked. The first loss starts a recovery, in which the window follows PRR (prr.py); it
    ends when everything that was sent before it has arrived.
 3. At the end of the batch the sender fills the window with what is lost first, then with new data (output.py).
 
-A time-out (RFC 6298) marks everything lost and starts slow start instead. A reduction that turns out to have had no
-cause is taken back: if originals arrive after a time-out (F-RTO, RFC 5682), if an echoed timestamp is older than the
-first retransmission (Eifel, RFC 3522), or if DSACKs report each retransmission (RFC 3708).
+A time-out (RFC 6298, timeouts.py) marks what may be lost and starts slow start instead. A reduction that turns out to
+have had no cause is taken back (undo.py): if originals arrive after a time-out (F-RTO, RFC 5682), if an echoed
+timestamp is older than the first retransmission (Eifel, RFC 3522), or if DSACKs report each retransmission (RFC 3708).
 
-For a peer without SACK, duplicate ACKs are counted as RFC 5681 does, and partial ones tell the next loss (RFC 6582).
-How small the window becomes is the congestion controller's part (congestion.py).
+For a peer without SACK, duplicate ACKs are counted as RFC 5681 does, and partial ones tell the next loss (RFC 6582;
+newreno.py). How small the window becomes is the congestion controller's part (congestion.py).
+
+Where the RFCs leave a choice, the order of the steps, and what they do to the window, are Linux's (tcp_input.c): its
+states of congestion control are here *Open* (no scoreboard, or nothing in it that is lost or arrived early),
+*Disorder* (something is), *Recovery* (``recovering``) and *Loss* (``board.after_timeout``).
 """
 
 from __future__ import annotations
 
-import errno
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, output, rack, tail_probe, timers, validation
-from .scoreboard import AFTER_TIMEOUT, NEW_DATA, NO, Scoreboard
-from .sequence import MASK, extend, older
-from .state import OPENING, State
+from . import ecn, newreno, output, rack, tail_probe, timers, undo, validation
+from .scoreboard import NEW_DATA, NO, Scoreboard
+from .sequence import MASK, extend
 
 if TYPE_CHECKING:
     from .connection import Connection
     from .ranges import Range
-
-_DUPLICATES: Final = 3
 
 
 def acknowledged(c: Connection, ack: int, echo: int) -> None:
@@ -47,19 +47,25 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
         _digest(c, board, ack, echo, [])
         return
     now = c.tcp.scheduler.now
-    if c.rtt_seq and ack >= c.rtt_seq:
-        settings = c.tcp.settings
-        c.rtt.measured(now - c.rtt_time, settings.min_rto, settings.max_rto)
-        c.rtt_seq = 0
-    elif c.retries and c.timestamps and echo:
-        _measure_echo(c, echo)
-    size = ack - c.snd_una
-    c.duplicates = 0
+    una = c.snd_una
+    rtt = c.rtt
+    if una > c.iss:
+        rtt.measured(now - rack.sent_time(c, una), c.tcp.settings, ack, c.snd_nxt)
+    else:
+        _measure_handshake(c, ack, echo)
     if c.cwnd_limited or validation.in_use(c):
-        c.congestion.acknowledged(size, c.mss, ack, c)
-    _advance(c, ack, now, c.rtt.pto or c.rtt.rto)
+        c.congestion.acknowledged(ack - una, c.mss, ack, c)
+    _advance(c, ack, now, rtt.pto or rtt.rto)
     if c.rate is not None:
-        c.rate.advanced(c, size, now)
+        c.rate.advanced(c, ack - una, now)
+
+
+def _measure_handshake(c: Connection, ack: int, echo: int) -> None:
+    if not c.retransmissions:
+        if c.rtt_time:
+            c.rtt.measured(c.tcp.scheduler.now - c.rtt_time, c.tcp.settings, ack, c.snd_nxt)
+    elif c.timestamps and echo:
+        _measure_echo(c, ack, echo)
 
 
 def _advance(c: Connection, ack: int, now: float, patience: float) -> None:
@@ -111,9 +117,8 @@ def board_of(c: Connection) -> Scoreboard:
     board = c.board
     if board is None:
         board = c.board = Scoreboard(c.snd_una)
-        c.rtt_seq = 0
         if c.rack is None:
-            c.rack = rack.Rack()
+            c.rack = rack.Rack(c.tcp.settings.reordering)
     return board
 
 
@@ -122,15 +127,16 @@ def selectively_acknowledged(c: Connection, ack: int, echo: int, blocks: list[Ra
     near = c.snd_una
     extended = [(start, start + (end - start & MASK)) for start, end in ((extend(a, near), b) for a, b in blocks)]
     board = c.board
-    if _is_duplicate_report(ack, extended):
-        _report(c, extended.pop(0))
+    duplicate = _is_duplicate_report(ack, extended)
+    if duplicate:
+        duplicate = _report(c, extended.pop(0))
     # RFC 2018 §5: nothing that was not sent, nothing from before; the rest of a lie is found out by the time-out.
     extended = [block for block in extended if c.snd_una < block[0] < block[1] <= c.snd_max and block[1] > ack]
-    if board is None and not extended:
+    if board is None and not extended and not (duplicate and undo.all_reported(c)):
         if ack > c.snd_una:
             acknowledged(c, ack, echo)
     else:
-        _digest(c, board_of(c), max(ack, c.snd_una), echo, extended)
+        _digest(c, board_of(c), max(ack, c.snd_una), echo, sorted(extended), reported=duplicate)
         c.mark()
 
 
@@ -140,274 +146,276 @@ def _is_duplicate_report(ack: int, blocks: list[Range]) -> bool:
     return right <= ack or (len(blocks) > 1 and blocks[1][0] <= left and right <= blocks[1][1])
 
 
-def _report(c: Connection, block: Range) -> None:
-    """A DSACK: ``block`` arrived twice."""
-    board = c.board
-    left, right = block
-    if left < c.iss or right > c.snd_max or left >= right:
-        return
-    if c.rack is not None and c.retransmissions:
-        c.rack.spurious(c.snd_una, c.snd_max)
-    if board is None:
-        return
-    if right == board.tail_end:
+def _report(c: Connection, block: Range) -> bool:
+    """A DSACK: ``block`` arrived twice. Whether that can be."""
+    board, left, right = c.board, *block
+    if left < c.iss or right > c.snd_max or left >= right or right - left > c.max_snd_wnd:
+        return False
+    counts = c.counts
+    counts.reported_twice += -(-(right - left) // c.mss)
+    if counts.reported_twice > c.retransmissions:
+        return True  # it was the network that doubled it
+    probe = board is not None and right == board.tail_end
+    if probe and board is not None:
         board.tail_end = 0  # RFC 8985 §7.4.2: the tail had not been lost
-    if board.undo_from >= 0 and left >= board.undo_from and board.undo_left > 0:
-        board.undo_left = max(board.undo_left - (right - left), 0)
-        if not board.undo_left:
-            _undo(c, board)
+    elif c.rack is not None and c.rack.reordered and not c.tcp.settings.recovery & rack.STATIC_WINDOW:
+        c.rack.spurious(c.snd_una, c.snd_max)
+    undo.reported(c, left, right)
+    return True
 
 
-def _digest(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list[Range]) -> None:
-    """An acknowledgment that matters while there is trouble."""
+def _digest(
+    c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list[Range], *, reported: bool = False
+) -> None:
+    """An acknowledgment that matters while there is trouble; ``blocks`` in order, ``reported``: it has a DSACK too."""
     una, now = c.snd_una, c.tcp.scheduler.now
-    before = board.outside
-    board.original_arrived, board.original_time = False, 0.0
-    resent = len(board.resent)
-    delivered = 0
-    if ack > una:
-        delivered = rack.delivered(c, board, una, ack, echo)
-        board.sacked.remove(una, ack)
-        board.judged = max(board.judged, ack)
-        if len(board.resent) < resent:
-            board.original_time = 0.0  # they may have waited for what was sent again
-    for left, right in blocks:
-        delivered += rack.delivered(c, board, left, right, echo)
-    _measure(c, board, echo, moved=ack > una)
-    if ack > una:
+    moved = ack - una
+    flight = c.snd_max - una - board.outside
+    losses = board.losses
+    board.original_arrived = board.resent_lost = False
+    delivered = _deliver(c, board, ack, echo, blocks)
+    if moved:
         _advance(c, ack, now, c.rtt.rto)
-        delivered = _settle_departed(c, board, ack - una, delivered)
-        tail_probe.acknowledged(c, board, ack)
-    recovered = c.recovering
-    _look_back(c, board, ack - una, echo)
-    recovered = recovered and not c.recovering
+        delivered = newreno.settle(c, board, moved, delivered)
+    tail_probe.acknowledged(c, board, ack, only=not (moved or blocks or reported))
+    judge(c, board, moved, echo, news=delivered > moved, duplicate=False)
     if board.reducing >= 0 or board.echo:
         ecn.progress(c, board, delivered)
-    intact = board.lost.size
-    lost = rack.detect(c, board) if c.sack else False
+    _set_window(c, board, delivered, safe=moved > 0 and board.losses == losses, moved=moved)
+    if c.rate is not None:
+        c.rate.digested(c, delivered, board.losses - losses, flight, now)
+    settle(c, board)
+
+
+def settle(c: Connection, board: Scoreboard) -> None:
+    """After an acknowledgment was digested: timers; is everything in order again?"""
     if c.reorder_at < c.timer_when:
         timers.arm(c, c.reorder_at)
-    if not recovered or lost:
-        _set_window(c, board, ack - una, delivered, before, lost=lost)
-    if c.rate is not None:
-        c.rate.digested(c, delivered, max(board.lost.size - intact, 0), c.snd_max - una - before, now)
     if board.calm and not c.recovering:
         c.board = None
+        c.resent_since = 0.0
         if c.rtt.pto and c.snd_una < c.snd_max:
-            c.retransmit_at = now + c.rtt.pto
+            c.retransmit_at = c.tcp.scheduler.now + c.rtt.pto
             timers.arm(c, c.retransmit_at)
 
 
-def _measure(c: Connection, board: Scoreboard, echo: int, *, moved: bool) -> None:
-    settings, now = c.tcp.settings, c.tcp.scheduler.now
-    if board.original_time:
-        c.rtt.measured(now - board.original_time, settings.min_rto, settings.max_rto)
-    elif moved and c.timestamps and echo:
-        _measure_echo(c, echo)
+def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list[Range]) -> int:
+    """Take out of the scoreboard what arrived, and measure its round trip; how many bytes are news."""
+    una, now = c.snd_una, c.tcp.scheduler.now
+    delivered = 0
+    sample = inf
+    resent_acknowledged = False
+    if ack > una:
+        board.original_time = inf
+        delivered = rack.delivered(c, board, una, ack, echo)
+        board.sacked.remove(una, ack)
+        board.judged = max(board.judged, ack)
+        resent_acknowledged = board.again.remove(una, ack) > 0
+        if not resent_acknowledged:  # else it may have waited for what was sent again (RFC 6298 §3)
+            sample = board.original_time
+    board.original_time = inf
+    for left, right in blocks:
+        delivered += rack.delivered(c, board, left, right, echo)
+    if sample == inf:
+        sample = board.original_time
+    if sample < inf:
+        c.rtt.measured(now - sample, c.tcp.settings, ack, c.snd_nxt)
+        if ack == una and sample <= newreno.head_time(c, board):
+            c.retransmit_at = now + c.rtt.rto
+    elif ack > una and c.timestamps and echo:
+        _measure_echo(c, ack, echo)
+    if resent_acknowledged and not c.sack:
+        board.original_arrived = False  # without SACK nobody knows which of them it was
+    return delivered
 
 
-def _measure_echo(c: Connection, echo: int) -> None:
+def _measure_echo(c: Connection, ack: int, echo: int) -> None:
     """RFC 7323 §4: the echo tells which transmission was acknowledged."""
-    settings = c.tcp.settings
     sample = (output.timestamp(c) - echo) & MASK
     if sample < 1 << 24:
-        c.rtt.measured(sample / 1000, settings.min_rto, settings.max_rto)
+        c.rtt.measured(max(sample, 1) / 1000, c.tcp.settings, ack, c.snd_nxt)
 
 
-def _settle_departed(c: Connection, board: Scoreboard, moved: int, delivered: int) -> int:
-    """Without SACK: what duplicate ACKs had told before is no news now (RFC 9937 §6.2)."""
-    if not board.departed:
-        return delivered
-    known = min(board.departed, max(moved - c.mss, 0))
-    board.departed = 0 if c.snd_una >= c.recover else min(board.departed - known, c.snd_max - c.snd_una)
-    return delivered - known
+# -- the states of congestion control -------------------------------------------------------------------------------
 
 
-def _look_back(c: Connection, board: Scoreboard, moved: int, echo: int) -> None:
-    """Was the reduction without cause? Is recovery over?"""
-    if board.undo_from >= 0 and moved and c.timestamps and echo and board.undo_left:
-        stamp = int(board.resent_at * 1000) + c.timestamp_offset & MASK
-        if older(echo, stamp):
-            _undo(c, board)  # RFC 3522: the original was on its way still
-    if board.after_timeout:
-        if board.doubtful:
-            _judge_timeout(c, board, moved)
-        if c.snd_una >= c.recover:
-            board.after_timeout = False
-    elif c.recovering and c.snd_una >= c.recover:
-        c.recovering = False
-        c.duplicates = 0
+def judge(c: Connection, board: Scoreboard, moved: int, echo: int, *, news: bool, duplicate: bool) -> None:
+    """What follows from an acknowledgment that moved SND.UNA by ``moved``; ``news``: it had new SACK blocks;
+    ``duplicate``: it is a duplicate ACK (RFC 5681 §2) of a peer without SACK."""
+    if board.echo and c.undo is not None:
+        c.undo.ssthresh = 0  # this reduction is to stay
+    if c.recovering and c.snd_una >= c.recover:
         board.departed = 0
-        board.undo_from = -1
-        c.congestion.settle()
-        assert c.rack is not None
-        c.rack.recovered()
-
-
-def _judge_timeout(c: Connection, board: Scoreboard, moved: int) -> None:
-    """Was the time-out spurious (RFC 5682 §3.1)?"""
-    if board.original_arrived:
-        _undo(c, board)  # (3.b): not everything was lost
-    elif board.doubtful == AFTER_TIMEOUT and moved and c.snd_nxt < min(c.buffer.end, c.snd_una + c.snd_wnd):
-        board.doubtful = NEW_DATA  # (2.b)
-    else:
-        board.doubtful = NO  # (3.a)
-
-
-def _set_window(c: Connection, board: Scoreboard, moved: int, delivered: int, before: int, *, lost: bool) -> None:
-    """What this acknowledgment makes of the congestion window."""
-    if not c.recovering and not board.after_timeout and board.lost.size:
-        enter(c, board, c.snd_max - c.snd_una - before + moved)
+        if _recovered(c, board, echo):
+            return
     if c.recovering:
-        if moved and not c.sack:  # RFC 6582 §3.2 (3): a partial acknowledgment
-            board.lose(c.snd_una, min(c.snd_una + c.mss, c.snd_max))
-        _proportional(c, board, delivered, safe=moved > 0 and not lost)
-        if moved and not c.sack and not c.congestion.samples:
-            c.congestion.cwnd = max(c.congestion.cwnd, c.snd_max - c.snd_una - board.outside + c.mss)
-    elif board.reducing >= 0:
-        _proportional(c, board, delivered, safe=moved > 0)
-    elif moved:
-        c.duplicates = 0
-        if c.cwnd_limited or validation.in_use(c):
-            c.congestion.acknowledged(moved, c.mss, c.snd_una, c)
+        if moved:
+            if _undo_partially(c, board, echo, moved):
+                return
+        elif duplicate:
+            newreno.departs(c, board)
+        if c.recovering and undo.all_reported(c):
+            rack_of(c).persist()
+            undo.take_back(c, losses=False)
+            c.recovering = False
+    elif board.after_timeout:
+        _judge_timeout(c, board, moved, echo, news=news, duplicate=duplicate)
+    else:
+        if moved:
+            board.departed = 0
+        if duplicate:
+            newreno.departs(c, board)
+        if undo.all_reported(c):
+            rack_of(c).persist()
+            undo.take_back(c, losses=False)
+    _find_losses(c, board, moved)
+    if board.after_timeout and not board.resent_lost:
+        return
+    if not c.recovering and board.ever_lost:
+        enter(c, board)
 
 
-def _proportional(c: Connection, board: Scoreboard, delivered: int, *, safe: bool) -> None:
+def rack_of(c: Connection) -> rack.Rack:
+    """What RACK remembers; there is one since the first trouble."""
+    assert c.rack is not None
+    return c.rack
+
+
+def _find_losses(c: Connection, board: Scoreboard, moved: int) -> None:
+    if c.snd_una == c.snd_max:
+        c.reorder_at = inf
+    elif c.sack:
+        rack.detect(c, board)
+    else:
+        newreno.find_loss(c, board, moved)
+
+
+def _recovered(c: Connection, board: Scoreboard, echo: int) -> bool:
+    """Everything from before the loss has arrived. True if the state has to stay nevertheless."""
+    if undo.possible(c, echo):
+        undo.take_back(c, losses=False)
+    else:
+        rack_of(c).recovered()
+    if not c.sack and c.snd_una == c.recover:
+        # RFC 6582 §3.2: duplicate ACKs of what had arrived already must not look like another loss
+        if not board.resent.size:
+            c.resent_since = 0.0
+        return True
+    if c.recovering and c.undo is not None and c.undo.marker >= 0:
+        c.congestion.settle()
+    c.recovering = board.after_timeout = False
+    return False
+
+
+def _undo_partially(c: Connection, board: Scoreboard, echo: int, moved: int) -> bool:
+    """A part of what was lost has arrived. Was it just late? True if nothing more is to be judged for now."""
+    if c.undo is None or c.undo.marker < 0 or not undo.delayed(c, echo):
+        return False
+    if c.sack and board.highest > c.snd_una - moved:
+        size = board.highest - (c.snd_una - moved)
+        rack_of(c).overtaken(size, c.mss, c.tcp.settings.max_reordering)
+    if board.resent.size:
+        return True  # what was sent again is on its way; nothing more is
+    undo.take_back(c, losses=True)
+    c.recovering = False
+    c.resent_since = 0.0
+    return False
+
+
+def _judge_timeout(c: Connection, board: Scoreboard, moved: int, echo: int, *, news: bool, duplicate: bool) -> None:
+    """After a time-out: was it spurious (RFC 5682 §3.1)? Is everything repaired?"""
+    if moved and undo.possible(c, echo):
+        _undo_timeout(c, board, spurious=False)
+        return
+    recovered = c.snd_una >= c.recover
+    if board.doubtful:
+        if board.original_arrived and c.undo is not None and c.undo.marker >= 0:
+            _undo_timeout(c, board, spurious=True)  # (3.b): not everything was lost
+            return
+        if board.doubtful == NEW_DATA:
+            if news or duplicate:
+                board.doubtful = NO  # (3.a): the loss was real
+        elif moved and not recovered:
+            c.recover = c.snd_max
+            if c.snd_nxt < min(c.buffer.end, c.snd_una + c.snd_wnd):
+                board.doubtful = NEW_DATA  # (2.b)
+                return
+            board.doubtful = NO
+    if recovered:
+        _recovered(c, board, echo)
+    elif not c.sack:
+        if duplicate and c.snd_max > c.recover:
+            newreno.departs(c, board)
+        elif moved:
+            board.departed = 0
+
+
+def _undo_timeout(c: Connection, board: Scoreboard, *, spurious: bool) -> None:
+    undo.take_back(c, losses=True)
+    c.retries = 0
+    board.doubtful = NO
+    if not c.sack and c.snd_una == c.recover:
+        return
+    if spurious or c.sack:
+        board.after_timeout = False
+
+
+def _set_window(c: Connection, board: Scoreboard, delivered: int, *, safe: bool, moved: int) -> None:
+    """What this acknowledgment makes of the congestion window. ``safe``: it moved SND.UNA and told no further loss."""
+    if c.recovering or board.reducing >= 0:
+        proportional(c, board, delivered, safe=safe)
+    elif (c.cwnd_limited or validation.in_use(c)) and (
+        moved or (delivered and rack_of(c).reordering > c.tcp.settings.reordering)
+    ):
+        c.congestion.acknowledged(max(delivered, 0), c.mss, c.snd_una, c)
+
+
+def proportional(c: Connection, board: Scoreboard, delivered: int, *, safe: bool) -> None:
+    """In recovery: the window after ``delivered`` bytes more arrived (RFC 9937)."""
     control = c.congestion
     if delivered > 0 and not control.samples:
         pipe = c.snd_max - c.snd_una - board.outside
         control.cwnd = board.prr.window(delivered, pipe, control.ssthresh, c.mss, safe=safe)
 
 
-def enter(c: Connection, board: Scoreboard, flight: int) -> None:
-    """Fast recovery begins, with ``flight`` bytes in the network."""
-    remember(c, board)
+def enter(c: Connection, board: Scoreboard) -> None:
+    """Fast recovery begins."""
+    control = c.congestion
+    undo.remember(c, reducing=board.reducing < 0)
     if board.reducing < 0:
-        c.congestion.lost(c.snd_max - c.snd_una, c.mss)
-        board.prr.start(flight)
+        board.prr.start(control.cwnd)
+        control.lost(c.snd_max - c.snd_una, c.mss)
         ecn.reduced(c)
     else:  # RFC 3168 §6.1.2: once for each window, whatever the signs
         board.reducing = -1
-        board.prior_cwnd = board.prior_ssthresh = 0
     c.recovering = True
+    board.after_timeout = False
+    board.tail_end = 0
+    c.tail_probed = 0
     c.recover = c.snd_max
 
 
-def remember(c: Connection, board: Scoreboard) -> None:
-    """Before a reduction: how to take it back."""
-    control = c.congestion
-    board.prior_cwnd, board.prior_ssthresh = control.cwnd, control.ssthresh
-    board.undo_from, board.undo_left = c.snd_una, 0
-
-
-def _undo(c: Connection, board: Scoreboard) -> None:
-    """The reduction had no cause: take it back, and send nothing more again."""
-    c.congestion.undo(board.prior_cwnd, board.prior_ssthresh)
-    if board.prior_ssthresh:
-        c.ecn &= ~ecn.REDUCED
-    board.undo_from = -1
-    board.after_timeout = False
-    board.doubtful = NO
-    board.lost.clear()
-    board.judged = c.snd_una  # what is lost indeed will be judged so again
-    c.recovering = False
-    c.duplicates = 0
-    c.tcp.counters["tcp.undone"] += 1
-
-
 def duplicate(c: Connection) -> None:
-    """An ACK that acknowledges nothing new while data are on the way (RFC 5681 §2), of a peer without SACK."""
-    if c.sack:
-        return
-    c.duplicates += 1
+    """An ACK that acknowledges nothing new while data are on the way (RFC 5681 §2)."""
     board = c.board
-    if c.recovering:
-        assert board is not None
-        board.departed = min(board.departed + c.mss, c.snd_max - c.snd_una - board.lost.size)
-        _proportional(c, board, c.mss, safe=False)
-    elif c.duplicates == _DUPLICATES and c.snd_una > c.recover:  # RFC 6582 §3.2 (1) and (2)
+    if not c.sack:
         board = board_of(c)
-        board.departed = min(_DUPLICATES * c.mss, c.snd_max - c.snd_una)
-        board.lose(c.snd_una, min(c.snd_una + c.mss, c.snd_max))
-        enter(c, board, c.snd_max - c.snd_una)
-        _proportional(c, board, _DUPLICATES * c.mss, safe=False)
-    c.mark()
+        known = board.departed
+        judge(c, board, 0, 0, news=False, duplicate=True)
+        _set_window(c, board, board.departed - known, safe=False, moved=0)
+        settle(c, board)
+        c.mark()
+    elif board is not None and board.tail_end:
+        tail_probe.acknowledged(c, board, c.snd_una, only=True)
+        settle(c, board)
 
 
 def reordering_is_over(c: Connection) -> None:
     """What might have been late has had its time (RFC 8985 §6.3)."""
     board = c.board
-    if board is not None and rack.detect(c, board) and not c.recovering and not board.after_timeout:
-        enter(c, board, c.snd_max - c.snd_una - board.sacked.size)
-        _proportional(c, board, c.mss, safe=False)
+    if board is not None and rack.detect(c, board):
+        if not c.recovering:
+            enter(c, board)
+            proportional(c, board, c.mss, safe=False)
+        timers.arm(c, min(c.reorder_at, c.timer_when))
     c.mark()
-
-
-# -- time-outs ---------------------------------------------------------------------------------------------------
-
-
-def timed_out(c: Connection) -> None:
-    """The retransmission timer fired (RFC 6298 §5.4 to 5.7)."""
-    if c.rtt.pto and tail_probe.waits(c):
-        return
-    if c.retries >= _limit(c) or patience_is_over(c):
-        c.reset(c.soft_error or errno.ETIMEDOUT)
-        return
-    settings = c.tcp.settings
-    c.counts.time_outs += 1
-    if c.state in OPENING:
-        if c.retries == 2 and c.path.valid:
-            c.reroute()
-        output.send_syn(c)
-        if c.state is State.SYN_SENT:
-            ecn.reduced(c)
-    else:
-        board = board_of(c)
-        if not c.retries:
-            fresh = c.sack and not c.recovering and not board.after_timeout
-            board.doubtful = AFTER_TIMEOUT if fresh else NO  # RFC 5682 §3.1 (1)
-            remember(c, board)
-        c.congestion.timed_out(c.snd_max - c.snd_una, c.mss, again=c.retries > 0 or board.reducing > c.snd_una)
-        board.reducing = -1
-        ecn.reduced(c)
-        board.lose_everything(c.snd_una, c.snd_max)
-        board.after_timeout = True
-        board.tail_end = 0
-        c.recovering = False
-        c.duplicates = 0
-        c.recover = c.snd_max  # RFC 6582 §4
-        c.reorder_at = inf
-        output.retransmit_first(c, board)
-    c.retries += 1
-    c.tcp.counters["tcp.timeouts"] += 1
-    c.retransmit_at = c.tcp.scheduler.now + min(c.rtt.rto * (1 << c.retries), settings.max_rto)  # RFC 6298 §5.5
-    timers.arm(c, c.retransmit_at)
-
-
-def too_big(c: Connection) -> None:
-    """A segment was larger than the path carries (RFC 1191 §6.4): send what is on the way again, in smaller ones. That
-    is no sign of congestion."""
-    before = c.mss
-    c.use_path(c.path)
-    if c.mss < before and c.state not in OPENING and c.snd_una < c.snd_max:
-        board = board_of(c)
-        board.lose_everything(c.snd_una, c.snd_max)
-        board.after_timeout = True
-        c.recovering = False
-        c.recover = c.snd_max
-        c.mark()
-
-
-def patience_is_over(c: Connection) -> bool:
-    """RFC 9293 §3.8.3, RFC 5482: the user's own limit on how long data may stay unacknowledged."""
-    limit = c.options.user_timeout
-    return bool(limit) and c.tcp.scheduler.now - c.unacknowledged_since >= limit
-
-
-def _limit(c: Connection) -> int:
-    settings = c.tcp.settings
-    if c.state is State.SYN_SENT:
-        return settings.syn_retries if c.options.syn_retries is None else c.options.syn_retries
-    if c.state is State.SYN_RECEIVED:
-        return max(settings.synack_retries, c.options.defer_accept if c.deferred else 0)
-    return settings.orphan_retries if c.orphan else settings.retries

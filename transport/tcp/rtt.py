@@ -1,44 +1,113 @@
-"""The retransmission time-out (RFC 6298)."""
+"""The round-trip time, and the time-outs that follow from it (RFC 6298)."""
 
 from __future__ import annotations
 
 from math import inf
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from .settings import TcpSettings
 
 #: What a timer may be late, in seconds: a tail loss probe waits that much longer.
-_GRANULARITY = 0.002
+GRANULARITY: Final = 0.002
 
 
 class RoundTrip:
-    """Smoothed round-trip time and its variation, in seconds; ``srtt`` is 0 before the first measurement."""
+    """Smoothed round-trip time and its variation, in seconds; ``srtt`` is 0 before the first measurement.
 
-    __slots__ = ("_tail_probes", "pto", "rto", "rttvar", "shortest", "srtt")
+    Each acknowledgment may be a measurement, as RFC 7323 appendix G wants it weighed: the variation that counts for the
+    time-out rises at once, and falls once for each window of data. As Linux has it, it is never less than the shortest
+    time-out, which stands for RFC 6298's clock granularity.
+    """
+
+    __slots__ = (
+        "_round_end",
+        "_tail_probes",
+        "_variation",
+        "_widest",
+        "backoff",
+        "latest",
+        "pto",
+        "rto",
+        "rttvar",
+        "shortest",
+        "srtt",
+    )
 
     def __init__(self, initial_rto: float) -> None:
         self.srtt = 0.0
+        #: The mean deviation.
         self.rttvar = 0.0
         self.shortest = inf
-        #: Without any back-off, which is the retransmission's affair.
+        self.latest = 0.0
+        #: The time-out as it is now: doubled for each of the ``backoff`` time-outs since the last measurement.
         self.rto = initial_rto
+        self.backoff = 0
         #: When to probe for a lost tail (RFC 8985 §7.2), or 0 while such probes are off.
         self.pto = 0.0
         self._tail_probes = False
+        #: Four times the deviation, as the time-out has it; the widest of this round, which ends at ``_round_end``.
+        self._variation = self._widest = 0.0
+        self._round_end = 0
 
     def follow_tails(self, wanted: bool) -> None:
         """Switch tail loss probes on or off."""
         self._tail_probes = wanted
-        self.pto = min(2 * self.srtt + _GRANULARITY, self.rto) if wanted and self.srtt else 0.0
+        self.pto = min(2 * self.srtt + GRANULARITY, self.rto) if wanted and self.srtt else 0.0
 
-    def measured(self, sample: float, shortest: float, longest: float) -> None:
-        """A segment that was sent once was acknowledged after ``sample`` seconds."""
+    def measured(self, sample: float, settings: TcpSettings, una: int, nxt: int) -> None:
+        """A segment that was sent once was acknowledged after ``sample`` seconds; SND.UNA and SND.NXT are ``una`` and
+        ``nxt`` by now."""
         if sample < self.shortest:
             self.shortest = sample
-        if self.srtt:  # RFC 6298 §2.3
-            self.rttvar += (abs(self.srtt - sample) - self.rttvar) / 4
-            self.srtt += (sample - self.srtt) / 8
+        self.latest = sample
+        srtt = self.srtt
+        if srtt:
+            self._refine(sample, settings.min_rto, una, nxt)
         else:  # RFC 6298 §2.2
             self.srtt = max(sample, 1e-6)
             self.rttvar = sample / 2
-        # As Linux has it, the variation counts for no less than ``shortest``: RFC 6298's clock granularity.
-        self.rto = min(self.srtt + max(4 * self.rttvar, shortest), longest)
+            self._variation = self._widest = max(2 * sample, settings.min_rto)
+            self._round_end = nxt
+        self.backoff = 0
+        self.rto = rto = min(self.srtt + self._variation, settings.max_rto)
         if self._tail_probes:
-            self.pto = min(2 * self.srtt + _GRANULARITY, self.rto)
+            self.pto = min(2 * self.srtt + GRANULARITY, rto)
+
+    def _refine(self, sample: float, least: float, una: int, nxt: int) -> None:
+        """RFC 6298 §2.3."""
+        error = sample - self.srtt
+        self.srtt += error / 8
+        if error < 0:  # a round trip that becomes shorter is no reason to wait longer: widen by an eighth only
+            error = -error - self.rttvar
+            if error > 0:
+                error /= 8
+        else:
+            error -= self.rttvar
+        self.rttvar += error / 4
+        width = 4 * self.rttvar
+        if width > self._widest:
+            self._widest = width
+            if width > self._variation:
+                self._variation = width
+        if una > self._round_end:
+            if self._widest < self._variation:
+                self._variation -= (self._variation - self._widest) / 4
+            self._round_end = nxt
+            self._widest = least
+
+    def fall_back(self, rto: float) -> None:
+        """No measurement came from the handshake (RFC 6298 §5.7)."""
+        self.rto = self._variation = self._widest = rto
+        self.rttvar = rto / 4
+        self.backoff = 0
+
+    def back_off(self, longest: float) -> None:
+        """A time-out (RFC 6298 §5.5): wait twice as long next time."""
+        self.backoff += 1
+        self.rto = min(2 * self.rto, longest)
+
+    def forget_back_off(self, settings: TcpSettings) -> None:
+        """The time-out as the round trips alone would have it."""
+        self.backoff = 0
+        self.rto = min(max(self.srtt + self._variation, settings.min_rto), settings.max_rto)

@@ -26,7 +26,7 @@ def early(c: Connection, reassembly: Reassembly, start: int, end: int) -> None:
     Segments that continue each other are told together; but before the blocks become too many for one ACK, those there
     are must have been told.
     """
-    if reassembly.repeated is not None:
+    if reassembly.repeated is not None and c.tcp.settings.dsack:
         c.dsack = reassembly.repeated  # RFC 2883 §4.2
     if reassembly.untold and reassembly.place(start, end) >= _EXPECTED:
         output.acknowledge(c)
@@ -36,7 +36,7 @@ def early(c: Connection, reassembly: Reassembly, start: int, end: int) -> None:
 
 def again(c: Connection, start: int, end: int) -> None:
     """``start`` to ``end`` arrived when they had been acknowledged already (RFC 2883 §4.1)."""
-    if c.sack:
+    if c.sack and c.tcp.settings.dsack:
         c.dsack = (start, end)
         c.telling = True
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import deque
+from math import inf
 from typing import Final, NamedTuple
 
 from .prr import ProportionalRate
@@ -29,11 +30,13 @@ class Transmission(NamedTuple):
 
 
 class Resent:
-    """What was sent again, with the time of it, by sequence number; and in order of time (`oldest`)."""
+    """What was sent again, with the time of it, by sequence number; and in order of time (`oldest`). ``size`` is how
+    much of it is on the way."""
 
-    __slots__ = ("_entries", "_order", "_starts")
+    __slots__ = ("_entries", "_order", "_starts", "size")
 
     def __init__(self) -> None:
+        self.size = 0
         self._starts: list[int] = []
         self._entries: list[Transmission] = []
         self._order: deque[Transmission] = deque()
@@ -49,6 +52,7 @@ class Resent:
         self._starts.insert(index, start)
         self._entries.insert(index, entry)
         self._order.append(entry)
+        self.size += end - start
 
     def _overlapping(self, start: int, end: int) -> tuple[int, int]:
         low = bisect_right(self._starts, start)
@@ -67,6 +71,7 @@ class Resent:
         if low == high:
             return []
         taken = self.within(start, end)
+        self.size -= sum(part.end - part.start for part in taken)
         first, last = self._entries[low], self._entries[high - 1]
         rest = [Transmission(first.start, start, first.time)] if first.start < start else []
         if last.end > end:
@@ -87,10 +92,15 @@ class Resent:
             order.popleft()
         return None
 
+    def sent_since(self, time: float) -> list[Transmission]:
+        """Those of ``time`` or later."""
+        return [entry for entry in self._entries if entry.time >= time]
+
     def clear(self) -> None:
         self._starts.clear()
         self._entries.clear()
         self._order.clear()
+        self.size = 0
 
 
 class Scoreboard:
@@ -98,24 +108,22 @@ class Scoreboard:
 
     __slots__ = (
         "after_timeout",
+        "again",
         "departed",
         "doubtful",
         "echo",
         "highest",
         "judged",
+        "losses",
         "lost",
         "original_arrived",
         "original_time",
-        "prior_cwnd",
-        "prior_ssthresh",
         "prr",
         "reducing",
         "resent",
-        "resent_at",
+        "resent_lost",
         "sacked",
         "tail_end",
-        "undo_from",
-        "undo_left",
     )
 
     def __init__(self, una: int) -> None:
@@ -123,7 +131,11 @@ class Scoreboard:
         self.sacked = Ranges()
         #: Lost, and not sent again yet.
         self.lost = Ranges()
+        #: How many bytes were ever judged lost.
+        self.losses = 0
         self.resent = Resent()
+        #: What was ever sent again, and has not been acknowledged.
+        self.again = Ranges()
         #: What has left the network by the duplicate ACKs of a peer without SACK.
         self.departed = 0
         #: Everything before was once judged lost, or has arrived: no first transmission is left to judge.
@@ -138,16 +150,13 @@ class Scoreboard:
         #: A retransmission time-out was the last sign of loss; `doubtful`: how far it is from turning out spurious.
         self.after_timeout = False
         self.doubtful = NO
-        #: This acknowledgment covers data from before the loss that were sent just once; the latest time of such data.
+        #: Of this acknowledgment: it covers data from before the loss that were sent just once; the earliest time of
+        #: data that were sent once; it shows that a retransmission was lost.
         self.original_arrived = False
-        self.original_time = 0.0
+        self.original_time = inf
+        self.resent_lost = False
         #: Where a tail loss probe ended that was a retransmission, until it is known whether it repaired a loss, or 0.
         self.tail_end = 0
-        #: To take a reduction back: the window before, whether it can be (`undo_from` is the SND.UNA of that time, -1
-        #: for no), retransmitted bytes that no DSACK has reported yet, when the first was sent.
-        self.prior_cwnd = self.prior_ssthresh = self.undo_left = 0
-        self.undo_from = -1
-        self.resent_at = 0.0
 
     @property
     def outside(self) -> int:
@@ -157,12 +166,17 @@ class Scoreboard:
     @property
     def calm(self) -> bool:
         """Nothing is out of the ordinary any more."""
-        return not (
-            self.outside or self.after_timeout or self.tail_end or len(self.resent) or self.echo or self.reducing >= 0
-        )
+        trouble = self.outside or self.after_timeout or self.tail_end or self.resent.size
+        return not (trouble or self.echo or self.reducing >= 0)
+
+    @property
+    def ever_lost(self) -> int:
+        """How much of what is on the way has been judged lost, whether it was sent again or not."""
+        return self.lost.size + (0 if self.tail_end else self.resent.size)
 
     def lose(self, start: int, end: int) -> None:
         """``start`` to ``end`` are lost, as far as they neither arrived nor were sent again since."""
+        before = self.lost.size
         for left, right in self.sacked.gaps(start, end):
             for part in self.resent.within(left, right):
                 if left < part.start:
@@ -170,12 +184,22 @@ class Scoreboard:
                 left = part.end
             if left < right:
                 self.lost.add(left, right)
+        self.losses += self.lost.size - before
 
-    def lose_everything(self, una: int, end: int) -> None:
-        """A time-out: whatever was not selectively acknowledged is lost, retransmissions too (RFC 6675 §5.1)."""
+    def lose_everything(self, una: int, end: int, recent: float = inf) -> None:
+        """A time-out: whatever was not selectively acknowledged is lost, retransmissions too (RFC 6675 §5.1), but for
+        those that were sent at ``recent`` or later."""
         if self.sacked.around(una) is not None:
             self.sacked.clear()  # the peer has reneged, or lied (RFC 2018 §8)
+        kept = [entry for entry in self.resent.sent_since(recent) if entry.start > una]
         self.resent.clear()
+        for entry in kept:
+            self.resent.add(*entry)
         self.departed = 0
         self.lose(una, end)
-        self.judged = end
+        self.judged = max(self.judged, end)
+
+    def forget_losses(self, una: int) -> None:
+        """What counts as lost does so no longer: it will be judged again."""
+        self.lost.clear()
+        self.judged = una

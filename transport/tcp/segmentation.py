@@ -149,8 +149,6 @@ def _quota(c: Connection) -> int:
     cwnd = c.congestion.cwnd
     if board is not None:
         cwnd += board.outside
-    if 0 < c.duplicates < 3 and not c.recovering:
-        cwnd += c.duplicates * c.mss  # RFC 3042: limited transmit, of new data
     return max(cwnd // c.mss, 1) - -(-(c.snd_nxt - c.snd_una) // c.mss)
 
 

@@ -78,6 +78,21 @@ class TcpSettings:
     pacing_avoidance: float = 1.2
     #: Selective acknowledgment (tcp_sack).
     sack: bool = True
+    #: Reporting what came twice (RFC 2883; tcp_dsack).
+    dsack: bool = True
+    #: How RACK (RFC 8985) judges, bits (tcp_recovery): 1 it is on, which it always is; 2 its window stays when DSACKs
+    #: say that it was too short; 4 it waits though many segments arrived behind a hole.
+    recovery: int = 1
+    #: How many segments may overtake one before it counts as lost: at first, and at most (tcp_reordering,
+    #: tcp_max_reordering).
+    reordering: int = 3
+    max_reordering: int = 300
+    #: Tail loss probes (RFC 8985 §7; tcp_early_retrans, where 3 and 4 mean yes).
+    early_retrans: int = 3
+    #: Looking whether a time-out was spurious (RFC 5682; tcp_frto).
+    frto: int = 2
+    #: Time-outs of streams with few segments on the way do not become longer (tcp_thin_linear_timeouts).
+    thin_linear_time_outs: bool = False
     #: Connections in SYN-RECEIVED for one listener (tcp_max_syn_backlog).
     max_syn_backlog: int = 1024
     #: Look for black holes, which swallow long packets and say nothing (RFC 4821; tcp_mtu_probing): after so many

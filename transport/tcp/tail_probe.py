@@ -13,23 +13,25 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .scoreboard import Scoreboard
 
-#: What the acknowledgment of a single segment may be held back (RFC 8985 §7.2: TLP.max_ack_delay), in seconds.
-_ACK_DELAY: Final = 0.2
+#: Times this near to each other are the same, in seconds.
+_GRAIN: Final = 1e-6
 
 
 def waits(c: Connection) -> bool:
     """The retransmission timer fired: whether it is not time yet for what a time-out does, since a probe is (or was)
     to go first."""
-    if c.retries or c.snd_una == c.iss:
+    if not c.rtt.pto or c.retries or c.snd_una == c.iss:
         return False
     now, rto = c.tcp.scheduler.now, c.rtt.rto
-    due = c.unacknowledged_since + rto
+    since = max(c.unacknowledged_since, c.sent_at)
     if c.board is not None or c.tail_probed > c.snd_una:
+        due = c.unacknowledged_since + rto
         if now >= due:
             return False
     else:
-        due = c.sent_at + min(c.rtt.pto + _ACK_DELAY, rto)
-        if now >= due or c.snd_max - c.snd_una > c.mss:
+        wait = c.rtt.pto if c.snd_max - c.snd_una > c.mss else 2 * c.rtt.srtt + c.tcp.settings.min_rto
+        due = min(since + wait, c.unacknowledged_since + rto)
+        if now >= due - _GRAIN:
             _probe(c)
             due = now + rto
     c.retransmit_at = due
@@ -48,11 +50,15 @@ def _probe(c: Connection) -> None:
     c.tail_probed = c.snd_max
 
 
-def acknowledged(c: Connection, board: Scoreboard, ack: int) -> None:
-    """SND.UNA has moved to ``ack``: if more than a probe's end, and no DSACK came, it had repaired a loss (§7.4.2)."""
-    if board.tail_end and ack > board.tail_end:
+def acknowledged(c: Connection, board: Scoreboard, ack: int, *, only: bool) -> None:
+    """After a probe that was a retransmission (§7.4.2): if ``ack`` is beyond its end, and no DSACK came, it had
+    repaired a loss; if it says ``only`` what was known, probe and original have both arrived."""
+    if not board.tail_end or ack < board.tail_end:
+        return
+    if ack > board.tail_end:
         board.tail_end = 0
-        if not c.recovering and not board.after_timeout and board.reducing < 0:
-            c.congestion.lost(c.snd_max - c.snd_una, c.mss)
-            c.congestion.settle()
-            ecn.reduced(c)
+        c.congestion.lost(c.snd_max - c.snd_una, c.mss)
+        c.congestion.settle()
+        ecn.reduced(c)
+    elif only:
+        board.tail_end = 0

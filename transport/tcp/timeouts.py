@@ -1,0 +1,159 @@
+"""The retransmission time-out (RFC 6298 §5), and how long to go on (RFC 9293 §3.8.3)."""
+
+from __future__ import annotations
+
+import errno
+from math import inf
+from typing import TYPE_CHECKING, Final
+
+from . import ecn, output, tail_probe, timers, undo
+from .recovery import board_of
+from .scoreboard import AFTER_TIMEOUT, NO
+from .state import OPENING, State
+
+if TYPE_CHECKING:
+    from .connection import Connection
+    from .scoreboard import Scoreboard
+
+#: What time-outs are thought to begin with where their number stands for a time (Linux's TCP_RTO_MIN), in seconds.
+_MODEL: Final = 0.2
+#: A stream with fewer segments on the way, past its first slow start, is thin (Linux); it waits no longer each time.
+_THIN: Final = 4
+_THIN_RETRIES: Final = 6
+
+
+def timed_out(c: Connection) -> None:
+    """The retransmission timer fired (RFC 6298 §5.4 to 5.7)."""
+    if tail_probe.waits(c):
+        return
+    if _enough(c):
+        # As on Linux without a RST: the peer, if it is there, is to find out by itself.
+        c.end(c.soft_error or errno.ETIMEDOUT)
+        return
+    c.counts.time_outs += 1
+    c.tcp.counters["tcp.timeouts"] += 1
+    if c.state in OPENING:
+        if c.retries == 2 and c.path.valid:
+            c.reroute()
+        if not c.resent_since:
+            c.resent_since = c.tcp.scheduler.now
+        output.send_syn(c)
+        if c.state is State.SYN_SENT:
+            ecn.reduced(c)
+    else:
+        board = board_of(c)
+        _enter_loss(c, board)
+        output.retransmit_first(c, board)
+    c.retries += 1
+    _back_off(c)
+
+
+def _enter_loss(c: Connection, board: Scoreboard) -> None:
+    """Slow start begins again. The threshold falls once for each window of data (RFC 5681 §3.1)."""
+    fresh = not c.recovering and not board.after_timeout and (board.reducing < 0 or c.snd_una > board.reducing)
+    disordered = fresh and board.outside > 0
+    board.doubtful = AFTER_TIMEOUT if c.tcp.settings.frto and (fresh or c.retries) else NO  # RFC 5682 §3.1 (1)
+    now, memory = c.tcp.scheduler.now, c.rack
+    assert memory is not None
+    arrived = board.sacked.size + board.departed
+    patience = memory.rtt or c.rtt.latest
+    # RFC 8985 §6.3: what was sent less than a round trip ago may still arrive.
+    recent = now - patience
+    end = _sent_before(c, recent)
+    reducing = fresh or c.snd_una >= c.recover or (board.after_timeout and not c.retries)
+    flight = c.snd_max - c.snd_una
+    board.lose_everything(c.snd_una, end, recent)
+    if reducing:
+        undo.remember(c)
+    c.congestion.timed_out(flight, c.mss, again=not reducing)
+    if not c.congestion.samples:
+        c.congestion.cwnd = c.snd_max - c.snd_una - board.outside + c.mss
+    if disordered and arrived >= c.tcp.settings.reordering * c.mss:
+        memory.reordering = min(memory.reordering, c.tcp.settings.reordering)
+    board.reducing = -1
+    ecn.reduced(c)
+    board.after_timeout = True
+    board.tail_end = c.tail_probed = 0
+    c.recovering = False
+    c.recover = c.snd_max  # RFC 6582 §4
+    c.reorder_at = inf
+
+
+def _sent_before(c: Connection, time: float) -> int:
+    """The number after what was sent for the first time before ``time``; the first segment in any case."""
+    end = min(c.snd_una + c.mss, c.snd_max)
+    for last, when in c.sent:
+        if when > time:
+            break
+        end = max(end, last)
+    return min(end, c.snd_max)
+
+
+def _back_off(c: Connection) -> None:
+    """RFC 6298 §5.5."""
+    settings, now = c.tcp.settings, c.tcp.scheduler.now
+    if settings.thin_linear_time_outs and c.retries <= _THIN_RETRIES and _thin(c):
+        c.rtt.forget_back_off(settings)
+    else:
+        c.rtt.back_off(settings.max_rto)
+    wait = c.rtt.rto
+    limit = c.options.user_timeout
+    if limit and c.resent_since:
+        wait = min(wait, max(c.resent_since + limit - now, 0.001))
+    c.retransmit_at = now + wait
+    timers.arm(c, c.retransmit_at)
+
+
+def _thin(c: Connection) -> bool:
+    segments = -(-(c.snd_max - c.snd_una) // c.mss)
+    return c.state is State.ESTABLISHED and segments < _THIN and c.congestion.ssthresh < 1 << 30
+
+
+def too_big(c: Connection) -> None:
+    """A segment was larger than the path carries (RFC 1191 §6.4): send what is on the way again, in smaller ones. That
+    is no sign of congestion."""
+    before = c.mss
+    c.use_path(c.path)
+    if c.mss < before and c.state not in OPENING and c.snd_una < c.snd_max:
+        board = board_of(c)
+        board.lose_everything(c.snd_una, c.snd_max)
+        board.after_timeout = True
+        c.recovering = False
+        c.recover = c.snd_max
+        c.mark()
+
+
+def patience_is_over(c: Connection) -> bool:
+    """RFC 9293 §3.8.3, RFC 5482: the user's own limit on how long data may stay unacknowledged, from the first
+    retransmission on as Linux counts."""
+    limit = c.options.user_timeout
+    return bool(limit) and c.retries > 0 and c.tcp.scheduler.now - c.resent_since >= limit - 1e-6
+
+
+def _enough(c: Connection) -> bool:
+    """Whether to give up (RFC 9293 §3.8.3: R2 is a time; the setting is how often one would send again in it)."""
+    settings = c.tcp.settings
+    if patience_is_over(c):
+        return True
+    if c.state is State.SYN_SENT:
+        return c.retries >= (settings.syn_retries if c.options.syn_retries is None else c.options.syn_retries)
+    if c.state is State.SYN_RECEIVED:
+        return c.retries >= max(settings.synack_retries, c.options.defer_accept if c.deferred else 0)
+    limit = settings.retries
+    if c.orphan:
+        limit = settings.orphan_retries
+        if c.soft_error and c.rtt.rto >= settings.max_rto:
+            limit = 0
+    elif c.options.user_timeout:
+        return False
+    if not c.retries:
+        return False
+    return c.tcp.scheduler.now - c.resent_since >= _model(limit, settings.max_rto) - 1e-6
+
+
+def _model(times: int, longest: float) -> float:
+    """How long so many retransmissions take, each twice as long after the one before."""
+    doublings = int(longest / _MODEL).bit_length() - 1
+    if times <= doublings:
+        return ((2 << times) - 1) * _MODEL
+    return ((2 << doublings) - 1) * _MODEL + (times - doublings) * longest

@@ -1,0 +1,91 @@
+"""Taking a reduction of the window back that had no cause (RFC 3522, RFC 3708, RFC 4015)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import ecn
+from .sequence import MASK, older
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+class Undo:
+    """What a connection remembers of its last reduction; it outlives the recovery, since DSACKs may come late."""
+
+    __slots__ = ("cwnd", "left", "marker", "ssthresh")
+
+    def __init__(self) -> None:
+        #: The window before, and its threshold: 0 where the reduction is to stay in any case.
+        self.cwnd = self.ssthresh = 0
+        #: SND.UNA when the reduction began; -1: there is nothing to take back.
+        self.marker = -1
+        #: Retransmitted bytes that no DSACK has reported; -1: nothing was sent again yet.
+        self.left = -1
+
+
+def remember(c: Connection, *, reducing: bool = True) -> None:
+    """Recovery or slow start after a time-out begins: how to take it back.
+
+    ``reducing``: the window is going to be reduced for it, and was not being reduced before.
+    """
+    undo = c.undo
+    if undo is None:
+        undo = c.undo = Undo()
+    board = c.board
+    undo.marker = c.snd_una
+    undo.left = (board.resent.size if board is not None else 0) or -1
+    if not reducing:
+        undo.ssthresh = 0
+    else:
+        control = c.congestion
+        undo.cwnd = control.cwnd
+        undo.ssthresh = control.ssthresh if c.recovering else max(control.ssthresh, control.cwnd * 3 // 4)
+
+
+def resent(c: Connection, size: int) -> None:
+    """``size`` bytes go out again."""
+    if not c.resent_since:
+        c.resent_since = c.tcp.scheduler.now
+    undo = c.undo
+    if undo is not None:
+        undo.left = max(undo.left, 0) + size
+
+
+def reported(c: Connection, left: int, right: int) -> None:
+    """A DSACK: ``left`` to ``right`` arrived twice."""
+    undo = c.undo
+    if undo is not None and 0 <= undo.marker < right and undo.left > 0:
+        undo.left = max(undo.left - (right - left), 0)
+
+
+def all_reported(c: Connection) -> bool:
+    """Whether each retransmission turned out to be needless (RFC 3708)."""
+    return c.undo is not None and c.undo.marker >= 0 and not c.undo.left
+
+
+def delayed(c: Connection, echo: int) -> bool:
+    """Whether what was just acknowledged had been sent before the first retransmission: ``echo`` tells, the timestamp
+    of the segment that arrived (RFC 3522)."""
+    if not c.resent_since:
+        return c.sack or c.snd_una < c.recover
+    return bool(c.timestamps and echo and older(echo, int(c.resent_since * 1000) + c.timestamp_offset & MASK))
+
+
+def possible(c: Connection, echo: int) -> bool:
+    """Whether there is a reduction that had no cause."""
+    return c.undo is not None and c.undo.marker >= 0 and (not c.undo.left or delayed(c, echo))
+
+
+def take_back(c: Connection, *, losses: bool) -> None:
+    """Restore the window; ``losses``: nothing counts as lost any more either."""
+    undo, board = c.undo, c.board
+    assert undo is not None
+    if losses and board is not None:
+        board.forget_losses(c.snd_una)
+    if undo.ssthresh:
+        c.congestion.undo(undo.cwnd, undo.ssthresh)
+        c.ecn &= ~ecn.REDUCED
+    undo.marker = -1
+    c.tcp.counters["tcp.undone"] += 1
