@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...transport.errors import error
 from ...transport.tcp.controllers import CONTROLLERS
+from ...transport.tcp.ecn import CAPABLE
 from . import numbers as n
 from . import report_options
 from .info import tcp_info
@@ -197,6 +198,13 @@ def _set_congestion(socket: Any, value: bytes) -> None:
     socket.options.congestion = name
 
 
+def _get_traffic_class(socket: Any) -> int:
+    """The two ECN bits are TCP's own, and what they were in the last segment."""
+    connection = socket.connection
+    value: int = socket.options.traffic_class
+    return value | connection.ecn & CAPABLE if connection is not None else value
+
+
 def _get_congestion(socket: Any) -> bytes:
     name: str = socket.options.congestion or socket.calls.host.tcp.settings.congestion
     return name.encode().ljust(16, b"\0")
@@ -314,10 +322,7 @@ STREAM: Final[Options] = {
         _writer("options.notsent_low_water", lambda value: value & 0xFFFFFFFF),
     ),
     (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("options.hop_limit"), _set_hop_limit("options.hop_limit"), -1, 255),
-    # The two ECN bits are TCP's own.
-    (n.IPPROTO_IP, n.IP_TOS): Option(
-        attrgetter("options.traffic_class"), _writer("options.traffic_class", lambda value: value & 0xFC)
-    ),
+    (n.IPPROTO_IP, n.IP_TOS): Option(_get_traffic_class, _writer("options.traffic_class", lambda value: value & 0xFC)),
     (n.IPPROTO_IP, n.IP_MTU_DISCOVER): Option(_get_discover, _set_discover, 0, 5),
     **stored(n.IPPROTO_IP, n.IP_RECVERR, switch=True),
 }

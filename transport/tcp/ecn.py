@@ -120,7 +120,7 @@ def flags_arrive(c: Connection, segment: Segment) -> None:
         c.ecn &= ~ECHOING
         if segment.length:
             c.must_acknowledge = True
-    if segment.flags & ECE and segment.ack >= c.snd_una:
+    if segment.flags & ECE and c.snd_una <= segment.ack and c.snd_una < c.snd_max:
         board = recovery.board_of(c)
         board.echo = True
         if segment.ack == c.snd_una and not segment.options.sack:
