@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from .bbr import Bbr
 from .congestion import CongestionControl, Reno, Sender
 from .cubic import Cubic
 from .delivery import DeliveryRate
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 #: What makes one takes the initial window in bytes, and whose it is.
 CONTROLLERS: Final[dict[str, Callable[[int, Sender], CongestionControl]]] = {
+    "bbr": Bbr,
     "cubic": lambda initial, sender: Cubic(initial),
     "reno": lambda initial, sender: Reno(initial),
 }
