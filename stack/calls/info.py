@@ -1,4 +1,5 @@
-"""TCP_INFO: Linux's ``struct tcp_info`` (include/uapi/linux/tcp.h), as far as this host knows what it asks."""
+"""TCP_INFO: Linux's ``struct tcp_info`` (include/uapi/linux/tcp.h), as far as this host knows what it asks; and
+TCP_CC_INFO, what a congestion controller tells of itself."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from ...transport.tcp import controllers, ecn, pacing
+from ...transport.tcp.bbr import Bbr
 from ...transport.tcp.state import OPENING, State
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ _FIELDS: Final = (
 )
 _CODES: Final = {name: code for code, names in _FIELDS for name in names.split()}
 _INFO: Final = Struct("=" + "".join(_CODES.values()))
+_BBR_INFO: Final = Struct("=QIII")
+_BBR_UNKNOWN: Final = (1 << 32) - 1
 #: The largest value of each field.
 _LIMITS: Final = {name: (1 << 8 * Struct("=" + code).size) - 1 for name, code in _CODES.items()}
 
@@ -75,6 +79,18 @@ def tcp_info(socket: Any) -> bytes:
         controllers.measure_rate(connection)
         values = _states(connection) | _times(connection) | _sizes(connection) | _counts(connection)
     return _INFO.pack(*(min(max(values.get(name, 0), 0), limit) for name, limit in _LIMITS.items()))
+
+
+def congestion_info(socket: Any) -> bytes:
+    """What the connection's controller tells: of BBR ``struct tcp_bbr_info`` (the bandwidth in bytes/s, the shortest
+    round trip in microseconds, and the gains in 256ths); of others nothing."""
+    connection: Connection | None = socket.connection
+    control = connection.congestion if connection is not None else None
+    if not isinstance(control, Bbr):
+        return b""
+    shortest = _BBR_UNKNOWN if control.min_rtt == inf else _microseconds(control.min_rtt)
+    gains = (int(gain * 256) for gain in (control.pacing_gain, control.cwnd_gain))
+    return _BBR_INFO.pack(int(control.bandwidth), shortest, *gains)
 
 
 def _states(c: Connection) -> dict[str, int]:

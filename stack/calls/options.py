@@ -18,7 +18,7 @@ from ...transport.tcp.controllers import CONTROLLERS
 from ...transport.tcp.ecn import CAPABLE
 from . import numbers as n
 from . import report_options
-from .info import tcp_info
+from .info import congestion_info, tcp_info
 from .option import INT_MAX, Option, Options, stored
 
 if TYPE_CHECKING:
@@ -311,6 +311,7 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_USER_TIMEOUT): _number("options.user_timeout", 0, INT_MAX, per=1000),
     (n.IPPROTO_TCP, n.TCP_CONGESTION): Option(_get_congestion, _set_congestion, size=1),
     (n.IPPROTO_TCP, n.TCP_INFO): Option(tcp_info),
+    (n.IPPROTO_TCP, n.TCP_CC_INFO): Option(congestion_info),
     (n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT): Option(_get_defer_accept, _set_defer_accept),
     (n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP): Option(attrgetter("options.window_clamp"), _set_window_clamp),
     (n.IPPROTO_TCP, n.TCP_QUICKACK): Option(_get_quick_ack, _set_quick_ack),

@@ -300,8 +300,8 @@ class Bbr:
         if self.min_rtt == inf:
             return self._initial
         least = 1 if self.pacing_rate < pacing.SLOW else 2
-        quanta = 3 * pacing.train(self.pacing_rate, mss, inf, least)
-        segments = int((gain * self.bandwidth * self.min_rtt + extra + quanta) / mss) + 1
+        train = max(int(min(self.pacing_rate * pacing.TRAIN, pacing.LARGEST)) // mss, least)
+        segments = int((gain * self.bandwidth * self.min_rtt + extra) / mss) + 1 + 3 * train
         segments += segments % 2
         if self.mode is Mode.PROBE_BW and not self._phase:
             segments += 2  # or the smallest windows would not probe

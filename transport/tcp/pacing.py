@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 #: A train is what the rate carries in this time, in seconds ...
-_TRAIN: Final = 1 / 1024
+TRAIN: Final = 1 / 1024
 #: ... and on short round trips up to so many bytes more, which is also the largest packet that a link with segmentation
 #: offload is handed: half of them for each step of the round trip (tcp_tso_rtt_log).
 LARGEST: Final = 65215
@@ -47,7 +47,7 @@ def train(c: Connection, paced: float, least: int) -> int:
     size: float = LARGEST
     if c.rtt.srtt or paced < inf:
         steps = int(shortest * 1e6) >> c.tcp.settings.tso_rtt_log if shortest < 1 else 64
-        size = min(paced * _TRAIN + (LARGEST >> min(steps, 64)), LARGEST)
+        size = min(paced * TRAIN + (LARGEST >> min(steps, 64)), LARGEST)
     return max(int(size) // mss, least) * mss
 
 
