@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import struct
 
 import pytest
 from netower.net.address import ANY4
@@ -249,3 +250,20 @@ def test_a_pacing_rate_caps_what_leaves() -> None:
     assert 25_000 < server.readable <= 40_000
     info = read_tcp_info(client.getsockopt(n.IPPROTO_TCP, n.TCP_INFO))
     assert info["pacing_rate"] == info["max_pacing_rate"] == 10_000
+
+
+def test_bbr_tells_of_itself() -> None:
+    """TCP_CC_INFO: struct tcp_bbr_info; of a controller without anything to tell nothing, as on Linux."""
+    world = World(2)
+    client, server = world.pair()
+    assert client.getsockopt(n.IPPROTO_TCP, n.TCP_CC_INFO, 100) == b""
+    client.setsockopt(n.IPPROTO_TCP, n.TCP_CONGESTION, b"bbr")
+    assert client.getsockopt(n.IPPROTO_TCP, n.TCP_CONGESTION, 16) == b"bbr".ljust(16, b"\0")
+    for _ in range(20):
+        client.send(bytes(20_000))
+        world.run(0.01)
+        server.receive(1 << 20)
+    told = client.getsockopt(n.IPPROTO_TCP, n.TCP_CC_INFO, 100)
+    assert len(told) == 20
+    pacing_gain, cwnd_gain = struct.unpack_from("=II", told, 12)
+    assert (pacing_gain, cwnd_gain) == (738, 738)  # STARTUP: 2/ln 2 in 256ths

@@ -41,8 +41,8 @@ def in_use(c: Connection) -> bool:
 
 def _shrink(c: Connection, pieces: Pieces) -> None:
     """RFC 2861 §3.2: the writer, or the peer's window, has been slower than the congestion window."""
-    if c.board is None and not c.room_wanted:
-        control = c.congestion
+    control = c.congestion
+    if c.board is None and not c.room_wanted and not control.samples:
         used = max(pieces.used, c.tcp.settings.initial_window) * c.mss
         if used < control.cwnd:
             control.ssthresh = _remembered(c)
@@ -60,7 +60,7 @@ def after_idle(c: Connection) -> None:
     """Nothing is on the way and data are about to go out: RFC 2861 §3.1, RFC 5681 §4.1."""
     idle, rto = c.tcp.scheduler.now - c.sent_at, c.rtt.rto
     settings, control = c.tcp.settings, c.congestion
-    if idle <= rto or not settings.slow_start_after_idle or c.pieces is None:
+    if idle <= rto or not settings.slow_start_after_idle or c.pieces is None or control.samples:
         return
     ssthresh = _remembered(c)
     initial = min(settings.initial_window * c.mss, control.cwnd)
