@@ -191,11 +191,12 @@ def settle(c: Connection, board: Scoreboard) -> None:
     """After an acknowledgment was digested: timers; is everything in order again?"""
     if c.reorder_at < c.timer_when:
         timers.arm(c, c.reorder_at)
-    if board.calm and not c.recovering:
-        c.board = None
-        c.resent_since = 0.0
+    if board.intact and not c.recovering:
+        if board.calm:
+            c.board = None
+            c.resent_since = 0.0
         if c.rtt.pto and c.snd_una < c.snd_max:
-            c.retransmit_at = c.tcp.scheduler.now + c.rtt.pto
+            c.retransmit_at = min(c.tcp.scheduler.now + c.rtt.pto, c.retransmit_at)
             timers.arm(c, c.retransmit_at)
 
 

@@ -164,10 +164,14 @@ class Scoreboard:
         return self.sacked.size + self.lost.size + self.departed
 
     @property
+    def intact(self) -> bool:
+        """All that is on the way seems to be, and was sent once."""
+        return not (self.outside or self.after_timeout or self.tail_end or self.resent.size)
+
+    @property
     def calm(self) -> bool:
         """Nothing is out of the ordinary any more."""
-        trouble = self.outside or self.after_timeout or self.tail_end or self.resent.size
-        return not (trouble or self.echo or self.reducing >= 0)
+        return self.intact and not self.echo and self.reducing < 0
 
     @property
     def ever_lost(self) -> int:

@@ -24,7 +24,8 @@ def waits(c: Connection) -> bool:
         return False
     now, rto = c.tcp.scheduler.now, c.rtt.rto
     since = max(c.unacknowledged_since, c.sent_at)
-    if c.board is not None or c.tail_probed > c.snd_una:
+    board = c.board
+    if (board is not None and (c.recovering or not board.intact)) or c.tail_probed > c.snd_una:
         due = c.unacknowledged_since + rto
         if now >= due:
             return False
