@@ -310,7 +310,7 @@ class HostSocket(kernel.socket):
         if not 1 <= len(arguments) <= 2:
             raise TypeError(f"sendto() takes 2 or 3 arguments ({len(arguments) + 1} given)")
         if isinstance(self.calls, StreamSocket):
-            return self.send(data)
+            return self.send(data, *arguments[:-1])
         address = arguments[-1]
         target = None if address is None else self._packed(address, "sendto")
         return self._send_datagram([bytes(data)], target)
@@ -346,7 +346,7 @@ class HostSocket(kernel.socket):
             if room <= 0:
                 data = data[self._send(data, flags) :]
                 continue
-            calls.write(data[:room])
+            calls.write(data[:room], flags, whole=room >= len(data))
             data = data[room:]
             self._carrier.poke()
 

@@ -236,6 +236,12 @@ def _get_syn_retries(socket: Any) -> int:
     return int(socket.options.syn_retries or socket.calls.host.tcp.settings.syn_retries)
 
 
+def _set_nodelay(socket: Any, value: int) -> None:
+    socket.options.nodelay = bool(value)
+    if value and socket.connection is not None:
+        socket.connection.push()  # also what is corked, as on Linux
+
+
 def _set_quick_ack(socket: Any, value: int) -> None:
     socket.options.quick_ack = bool(value)
     if socket.connection is not None:
@@ -300,7 +306,7 @@ STREAM: Final[Options] = {
     (n.SOL_SOCKET, n.SO_RCVBUF): Option(_get_receive_buffer, _set_receive_buffer),
     (n.SOL_SOCKET, n.SO_SNDBUF): Option(_get_send_buffer, _set_send_buffer),
     (n.SOL_SOCKET, n.SO_MAX_PACING_RATE): Option(_get_max_pacing_rate, _set_max_pacing_rate, size=_INT.size, long=True),
-    (n.IPPROTO_TCP, n.TCP_NODELAY): _flag("options.nodelay"),
+    (n.IPPROTO_TCP, n.TCP_NODELAY): Option(lambda socket: int(socket.options.nodelay), _set_nodelay),
     (n.IPPROTO_TCP, n.TCP_CORK): _flag("options.cork"),
     (n.IPPROTO_TCP, n.TCP_MAXSEG): Option(lambda socket: socket.segment_size(), _set_max_segment, 0, 32767),
     (n.IPPROTO_TCP, n.TCP_KEEPIDLE): _number("options.keepalive_idle", 1, 32767, per=1),

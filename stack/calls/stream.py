@@ -290,10 +290,19 @@ class StreamSocket(Socket):
         """How many bytes ``write`` would take now."""
         return self._connection.room if self._connection is not None else 0
 
-    def write(self, data: Buffer) -> None:
-        """Send all of ``data``, uncopied: they must not be changed any more."""
-        if self._connection is not None:
-            self._connection.write(data)
+    def write(self, data: Buffer, flags: int = 0, *, whole: bool = True) -> None:
+        """Send all of ``data``, uncopied: they must not be changed any more. ``flags`` are as in `send`; unless
+        ``whole``, there was no room for what follows, and they are for its end."""
+        connection = self._connection
+        if connection is None:
+            return
+        if flags & n.MSG_OOB:
+            connection.write_urgent(data)
+        else:
+            more, record = bool(flags & n.MSG_MORE), bool(flags & n.MSG_EOR)
+            connection.write(data, more=more and whole, record=record and whole)
+        if not whole:
+            connection.push()
 
     @property
     def unacknowledged(self) -> int:
@@ -321,8 +330,9 @@ class StreamSocket(Socket):
         """Send as much of ``data`` as there is room for, and return how much, in bytes.
 
         With MSG_FASTOPEN it connects to ``address``, in one go where the server has given us a cookie (RFC 7413); where
-        it has not, it raises what connect raises. With MSG_OOB the last byte is urgent (RFC 6093). With MSG_ZEROCOPY
-        and SO_ZEROCOPY the error queue says when they have arrived; ``stamped`` takes the place of SO_TIMESTAMPING's
+        it has not, it raises what connect raises. With MSG_OOB the last byte is urgent (RFC 6093); with MSG_MORE a
+        small segment waits for the next call's data; with MSG_EOR no segment goes on after the last byte. With
+        MSG_ZEROCOPY and SO_ZEROCOPY the error queue says when they have arrived; ``stamped`` takes the place of SO_TIMESTAMPING's
         bits.
         Raises OSError EAGAIN without room or while connecting, EPIPE when not connected or shut down, what ended the
         connection (ECONNRESET, ETIMEDOUT …), once, EOPNOTSUPP for MSG_FASTOPEN where it is off.
@@ -339,11 +349,7 @@ class StreamSocket(Socket):
         size = min(len(data), connection.room)
         if data and not size:
             raise error(errno.EAGAIN)
-        piece = bytes(memoryview(data)[:size])
-        if flags & n.MSG_OOB:
-            connection.write_urgent(piece)
-        else:
-            connection.write(piece)
+        self.write(bytes(memoryview(data)[:size]), flags, whole=size == len(data))
         if size and self.values:
             self._report_on(connection, flags, stamped)
         return size

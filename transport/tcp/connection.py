@@ -311,7 +311,7 @@ class Connection:
             return 0
         free = max(self.snd_limit - (self.buffer.end - self.buffer.start), 0)
         low_water = self.options.notsent_low_water or self.tcp.settings.notsent_low_water
-        return min(free, max(low_water - self.unsent, 0)) if low_water else free
+        return min(free, segmentation.unsent_room(self, low_water)) if low_water else free
 
     @property
     def writable(self) -> bool:
@@ -341,8 +341,15 @@ class Connection:
             self.room_wanted = True
         if low_water := self.options.notsent_low_water or self.tcp.settings.notsent_low_water:
             self.unsent_full = self.unsent * 2 >= low_water
-        segmentation.written(self, more=more, record=record)
+        if len(data):
+            segmentation.written(self, more=more, record=record)
         self.mark()
+
+    def push(self) -> None:
+        """Send what waits only for being a small segment."""
+        if self.pieces is not None:
+            self.pieces.push_now = True
+            self.mark()
 
     def write_urgent(self, data: Buffer) -> None:
         """SEND with the urgent flag (RFC 9293 §3.10.2): the data stay in line, and the peer is told where the urgent

@@ -29,6 +29,7 @@ _NOW: Final = 4
 _CONGESTION: Final = -1
 _PEER: Final = -2
 _NEITHER: Final = -3
+_PACE: Final = -4
 #: Without a part of the window to go by, so many segments are deferred at most (Linux's tcp_max_tso_deferred_mss).
 _MOST_DEFERRED: Final = 3
 #: How long after a packet another may still be deferred, and how near the next acknowledgment must be, in seconds.
@@ -51,6 +52,19 @@ def _overdue(c: Connection, pieces: Pieces, end: int) -> bool:
     return end > pieces.pushed + (c.max_snd_wnd >> 1)
 
 
+def unsent_room(c: Connection, low_water: int) -> int:
+    """What a write would take while no more than ``low_water`` bytes are to wait unsent. As on Linux that decides
+    whether another piece is begun: one that was is filled up."""
+    goal, unsent, pieces = c.size_goal, c.unsent, c.pieces
+    if unsent < low_water:
+        sendable = max(min(_quota(c) * c.mss, c.snd_una + c.snd_wnd - c.snd_nxt), 0)
+        return max(sendable - sendable % c.mss - unsent, 0) + -(-low_water // goal) * goal
+    if pieces is None or not pieces.queue or pieces.written or pieces.queue[-1] & RECORD:
+        return 0
+    begin, end = pieces.last(c.snd_nxt)
+    return max(goal - (end - begin), 0)
+
+
 def send_data(c: Connection) -> None:
     """Send what windows and pacing let go: what is lost first, then new data, then the FIN."""
     board, pacer = c.board, c.pacer
@@ -64,7 +78,11 @@ def send_data(c: Connection) -> None:
     if pieces is not None:
         if c.snd_una == c.snd_max:
             validation.after_idle(c)
-        _send_written(c, pieces)
+        why = _send_written(c, pieces)
+        if (why == _PEER) != c.counts.held:
+            c.counts.hold(why == _PEER, c.tcp.scheduler.now)
+        if c.snd_nxt > before or why == _CONGESTION:
+            validation.sent(c, pieces, limited=why == _CONGESTION)
     end = c.buffer.end
     if c.fin_queued and not c.early and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
         c.snd_nxt = end + 1
@@ -78,16 +96,22 @@ def send_data(c: Connection) -> None:
         timers.set_persist(c)
 
 
-def _send_written(c: Connection, pieces: Pieces) -> None:
+def _send_written(c: Connection, pieces: Pieces) -> int:
+    """Send what was written; why no more of it."""
     most = largest(c)
-    nagle = _NODELAY if c.options.nodelay else 0
-    if c.options.cork or pieces.more:
-        nagle |= _CORK
-    if pieces.push_now:
-        nagle |= _NOW
-    if not pieces.written or _cut_written(c, pieces, most):
-        _send(c, pieces, nagle, most)
+    why = 0
+    if pieces.written:
+        why = _cut_written(c, pieces, most)
+    if pieces.queue and why != _PACE:
+        options = c.options
+        nagle = _NODELAY if options.nodelay else 0
+        if options.cork or pieces.more:
+            nagle |= _CORK
+        if pieces.push_now:
+            nagle |= _NOW
+        why = _send(c, pieces, nagle, most)
     pieces.more = pieces.push_now = False
+    return why
 
 
 def send_one(c: Connection) -> bool:
@@ -119,13 +143,15 @@ def send_now(c: Connection) -> bool:
     return True
 
 
-def _cut_written(c: Connection, pieces: Pieces, most: int) -> bool:
-    """Cut large writes into pieces, sending while they are: what goes out makes room in the last piece. Returns whether
-    pacing lets more go out."""
+def _cut_written(c: Connection, pieces: Pieces, most: int) -> int:
+    """Cut large writes into pieces, sending while they are: what goes out makes room in the last piece. Returns why no
+    more went out."""
     goal = c.size_goal
-    goes = True
+    why = 0
     for write in pieces.written:
         end = write >> SHIFT
+        if not pieces.queue and most * c.mss >= goal:
+            _send_whole(c, pieces, end, goal)
         goes_on = False
         while pieces.cut(c.snd_nxt, end, goal, goes_on=goes_on):
             goes_on = True
@@ -134,55 +160,67 @@ def _cut_written(c: Connection, pieces: Pieces, most: int) -> bool:
                 break
             if _overdue(c, pieces, copied):
                 pieces.push()
-                goes = goes and _send(c, pieces, _NOW, most)
-            elif goes and len(pieces.queue) - pieces.head == 1:
-                goes = _send(c, pieces, _NOW, most, once=True)
+                why = why or _send(c, pieces, _NOW, most)
+            elif not why and len(pieces.queue) - pieces.head == 1:
+                why = _send(c, pieces, _NOW, most, once=True)
         if flags := write & (PUSH | RECORD):
             pieces.push(flags)
     pieces.written.clear()
-    return goes
+    return why
+
+
+def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> None:
+    """A short way for large writes: where nothing is in the way, each piece goes out as it is cut."""
+    cwnd = c.congestion.cwnd
+    una, start, mss = c.snd_una, c.snd_nxt, c.mss
+    if c.board is not None or c.pacer is not None or c.duplicates or c.snd_up > una or cwnd < 2 * goal:
+        return
+    limit = min(end - 1, una + c.snd_wnd, una + cwnd // mss * mss) - goal
+    while start <= limit:
+        flags = ACK
+        if start + goal > pieces.pushed + (c.max_snd_wnd >> 1):
+            pieces.pushed = start + goal
+            flags = ACK | PSH
+        c.snd_nxt = start + goal
+        _transmit(c, pieces, start, goal, flags)
+        start += goal
 
 
 def _quota(c: Connection) -> int:
     """How many segments the congestion window takes."""
-    board = c.board
+    board, mss = c.board, c.mss
     cwnd = c.congestion.cwnd
     if board is not None:
         cwnd += board.outside
-    return max(cwnd // c.mss, 1) - -(-(c.snd_nxt - c.snd_una) // c.mss)
+    return (cwnd // mss or 1) - -(-(c.snd_nxt - c.snd_una) // mss)
 
 
-def _send(c: Connection, pieces: Pieces, nagle: int, most: int, *, once: bool = False) -> bool:
-    """Send packets of ``most`` segments at most from the head of the queue, as long as nothing holds them back. Returns
-    False if that was pacing. ``once``: send one packet, which does not wait to become larger."""
+def _send(c: Connection, pieces: Pieces, nagle: int, most: int, *, once: bool = False) -> int:
+    """Send packets of ``most`` segments at most from the head of the queue, as long as nothing holds them back; why it
+    stopped. ``once``: send one packet, which does not wait to become larger."""
     queue, mss, pacer = pieces.queue, c.mss, c.pacer
     while queue and queue[pieces.head] >> SHIFT <= c.snd_nxt:
         pieces.drop_first()  # it went with the SYN
-    if not queue:
-        return True
-    half = max(c.congestion.cwnd // mss >> 1, 1)
-    before = c.snd_nxt
     quota = _quota(c)
-    limit = 0
-    paced = False
-    while queue and quota > 0:
-        segments = min(quota, half, most)
+    waits = 0 if once else most
+    half = c.congestion.cwnd // mss >> 1 or 1
+    if most > half:
+        most = half
+    while queue:
+        if quota <= 0:
+            return _CONGESTION
+        segments = most if most < quota else quota
         size = pieces.first(c.snd_nxt, segments * mss)
-        limit = _allowed(c, pieces, nagle, size, segments, 0 if once else most, quota)
+        limit = _allowed(c, pieces, nagle, size, segments, waits, quota)
         if limit <= 0:
-            break
+            return limit
         _send_first(c, pieces, size, limit)
         quota -= -(-limit // mss)
-        paced = pacer is not None and pacer.ends(c, limit)
-        if once or paced:
+        if pacer is not None and pacer.ends(c, limit):
+            return _PACE
+        if once:
             break
-    held = limit == _PEER
-    if held != c.counts.held:
-        c.counts.hold(held, c.tcp.scheduler.now)
-    limited = quota <= 0 or limit == _CONGESTION
-    if limited or c.snd_nxt > before:
-        validation.sent(c, pieces, limited=limited)
-    return not paced
+    return 0 if quota > 0 else _CONGESTION
 
 
 def _allowed(c: Connection, pieces: Pieces, nagle: int, size: int, segments: int, largest: int, quota: int) -> int:
@@ -249,8 +287,12 @@ def largest(c: Connection) -> int:
     """The most segments in a packet: about a millisecond's worth, and more where a round trip is so short that many
     packets cost more than bursts do."""
     pacer = c.pacer
-    size = pacer.size if pacer is not None else pacing.train(c, pacing.rate(c), c.tcp.settings.min_tso_segments)
-    return size // c.mss
+    if pacer is not None:
+        return pacer.size // c.mss
+    settings = c.tcp.settings
+    if c.rtt.shortest * 1e6 < 1 << settings.tso_rtt_log:
+        return pacing.LARGEST // c.mss
+    return pacing.train(c, pacing.rate(c), settings.min_tso_segments) // c.mss
 
 
 def _waits(c: Connection, pieces: Pieces, nagle: int) -> bool:
