@@ -332,8 +332,8 @@ class StreamSocket(Socket):
         With MSG_FASTOPEN it connects to ``address``, in one go where the server has given us a cookie (RFC 7413); where
         it has not, it raises what connect raises. With MSG_OOB the last byte is urgent (RFC 6093); with MSG_MORE a
         small segment waits for the next call's data; with MSG_EOR no segment goes on after the last byte. With
-        MSG_ZEROCOPY and SO_ZEROCOPY the error queue says when they have arrived; ``stamped`` takes the place of SO_TIMESTAMPING's
-        bits.
+        MSG_ZEROCOPY and SO_ZEROCOPY the error queue says when they have arrived; ``stamped`` takes the place of
+        SO_TIMESTAMPING's bits.
         Raises OSError EAGAIN without room or while connecting, EPIPE when not connected or shut down, what ended the
         connection (ECONNRESET, ETIMEDOUT …), once, EOPNOTSUPP for MSG_FASTOPEN where it is off.
         """

@@ -173,7 +173,7 @@ def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> None:
     """A short way for large writes: where nothing is in the way, each piece goes out as it is cut."""
     cwnd = c.congestion.cwnd
     una, start, mss = c.snd_una, c.snd_nxt, c.mss
-    if c.board is not None or c.pacer is not None or c.duplicates or c.snd_up > una or cwnd < 2 * goal:
+    if c.board is not None or c.pacer is not None or c.snd_up > una or cwnd < 2 * goal:
         return
     limit = min(end - 1, una + c.snd_wnd, una + cwnd // mss * mss) - goal
     while start <= limit:
