@@ -18,6 +18,8 @@ from netower.app.command import main
         (["--loss", "nothing", "--burst", "2"], "loss: 'nothing'"),
         (["--rate", "10Mbits"], "rate: '10Mbits'"),
         (["--queue", "fifo"], "queue: 'fifo'"),
+        (["--mark", "-1%"], "mark: '-1%'"),
+        (["--mark-above", "many"], "mark_above: 'many'"),
         (["--left-address", "10.9.0.1"], "lacks its prefix length"),
     ],
 )

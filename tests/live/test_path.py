@@ -136,6 +136,24 @@ def test_of_20000_packets_one_in_a_hundred_is_lost() -> None:
     )
 
 
+def test_packets_are_marked_if_they_are_ecn_capable() -> None:
+    """RFC 3168 §5: ECT(0) becomes CE; without it nothing happens."""
+    packets = 400
+    marks = 0
+    with road("--mark", "20%,0", "--seed", "3") as path, datagrams(path) as (left, right):
+        right.setsockopt(socket.IPPROTO_IP, socket.IP_RECVTOS, 1)
+        for number in range(packets):
+            left.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, 0b10 if number % 2 else 0)
+            left.send(b"data")
+            _, ((_, _, tos),), _, _ = right.recvmsg(100, 100)
+            assert tos[0] in ((0b10, 0b11) if number % 2 else (0,))
+            marks += tos[0] == 0b11
+        report = path.end()
+    assert report["left"]["mark"] == marks
+    assert marks == pytest.approx(packets / 2 * 0.2, rel=0.4)
+    assert "mark" not in report["right"]
+
+
 def crossing(source: socket.socket, target: socket.socket) -> float:
     """How long one datagram takes, in seconds."""
     start = time.monotonic()

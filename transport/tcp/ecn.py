@@ -123,7 +123,7 @@ def flags_arrive(c: Connection, segment: Segment) -> None:
     if segment.flags & ECE and c.snd_una <= segment.ack and c.snd_una < c.snd_max:
         board = recovery.board_of(c)
         board.echo = True
-        if segment.ack == c.snd_una and not segment.options.sack:
+        if segment.ack == c.snd_una and not (c.sack and segment.options.sack):
             progress(c, board, 0)
 
 
