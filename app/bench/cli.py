@@ -70,7 +70,7 @@ def command(
       netower bench --simulation           idle hours, busy networks, memory
       netower bench --connections          an active connection beside 10,000 idle ones
       netower bench --path --plot path.png round trips of 1 to 100 ms, loss of 0 to 5 %, in four minutes
-      netower bench --path --rtt 20 --loss 1% --seconds 20
+      netower bench --path --rtt 20 --loss 1% --seconds 20 --congestion bbr
       netower bench --fairness             two flows through one bottleneck
     """  # fmt: skip
     if simulation + connections + (path or fairness) > 1:

@@ -33,6 +33,7 @@ ROUND_TRIPS: Final = ("1ms", "20ms", "100ms")
 LOSSES: Final = ("0", "0.1%", "1%", "5%")
 RATE: Final = "100Mbit"
 QUEUE: Final = 1000
+CONGESTION: Final = "cubic"
 #: How long a flow is measured, in seconds.
 SECONDS: Final = 5.0
 #: What two flows share, and for how long, in seconds; the queue is two round trips long.
@@ -44,12 +45,14 @@ FAIR_SECONDS: Final = 30.0
 
 @dataclass(frozen=True)
 class Conditions:
-    """What the path does: the round trip in milliseconds, the rest as `netower path` takes it."""
+    """What the path does: the round trip in milliseconds, then as `netower path` takes it; and the congestion control
+    that every socket asks for."""
 
     rtt: float
     loss: str
     rate: str
     queue: int
+    congestion: str
 
     @property
     def name(self) -> str:
@@ -106,10 +109,11 @@ def path_between(conditions: Conditions, directory: Path) -> Iterator[Ends]:
         with inside(left):
             cleanup.enter_context(_serving([*NETOWER, "up", *options, "--gateway", ROUTER]))
         run = [*NETOWER, "run", "--path", serving, "--"]
+        worker = [*WORKER, conditions.congestion]
         yield Ends(
-            End(LEFT, left, [], worker=WORKER),
-            End(STACK, left, run, worker=WORKER),
-            End(RIGHT, right, [], worker=WORKER),
+            End(LEFT, left, [], worker=worker),
+            End(STACK, left, run, worker=worker),
+            End(RIGHT, right, [], worker=worker),
         )
 
 
@@ -185,9 +189,11 @@ def _total(samples: Sequence[Flow]) -> Flow:
 # the table
 
 
-def cells(round_trips: Sequence[float], losses: Sequence[str], rate: str, queue: int) -> list[Conditions]:
+def cells(
+    round_trips: Sequence[float], losses: Sequence[str], rate: str, queue: int, congestion: str = CONGESTION
+) -> list[Conditions]:
     """Each round trip with each loss."""
-    return [Conditions(rtt, loss, rate, queue) for rtt in round_trips for loss in losses]
+    return [Conditions(rtt, loss, rate, queue, congestion) for rtt in round_trips for loss in losses]
 
 
 def measure(wanted: Iterable[Conditions], seconds: float, repeat: int, directory: Path) -> dict[str, Any]:
@@ -215,7 +221,8 @@ def _cell(conditions: Conditions, seconds: float, repeat: int, directory: Path) 
                 samples[way] += flows([pair], seconds)
     kernel = _total(samples["kernel"])
     cell: dict[str, Any] = {
-        "rtt": conditions.rtt, "loss": conditions.loss, "rate": conditions.rate, "queue": conditions.queue
+        "rtt": conditions.rtt, "loss": conditions.loss, "rate": conditions.rate, "queue": conditions.queue,
+        "congestion": conditions.congestion,
     }  # fmt: skip
     for way, taken in samples.items():
         flow = _total(taken)
@@ -241,11 +248,12 @@ def _ratio(value: float, reference: float) -> float | None:
 # shares of a bottleneck
 
 
-def fairness(rate: str, queue: int, seconds: float, directory: Path) -> dict[str, Any]:
+def fairness(rate: str, queue: int, seconds: float, directory: Path, congestion: str = CONGESTION) -> dict[str, Any]:
     """Two flows through one bottleneck: the goodput of each, and Jain's index of both."""
-    conditions = Conditions(FAIR_ROUND_TRIP, "0", rate, queue)
+    conditions = Conditions(FAIR_ROUND_TRIP, "0", rate, queue, congestion)
     report: dict[str, Any] = {
-        "rtt": conditions.rtt, "rate": rate, "queue": queue, "seconds": seconds, "pairs": [], "failures": []
+        "rtt": conditions.rtt, "rate": rate, "queue": queue, "congestion": congestion, "seconds": seconds,
+        "pairs": [], "failures": [],
     }  # fmt: skip
     with path_between(conditions, directory) as ends:
         for first, second in ("netower", "netower"), ("netower", "kernel"), ("kernel", "kernel"):

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from ...stack import units
+from ...transport.tcp.controllers import CONTROLLERS
 from ..namespace import enter_private
 from ..output import print_json, print_table
 from . import path
@@ -70,6 +71,8 @@ def options(function: Callable[..., int]) -> Callable[..., int]:
                   "help": f"Of the path.  [default: {path.RATE}; --fairness: {path.FAIR_RATE}]"}),
         ("queue", {"metavar": "FRAMES", "type": click.IntRange(1),
                    "help": f"Before the path.  [default: {path.QUEUE}; --fairness: {path.FAIR_QUEUE}]"}),
+        ("congestion", {"metavar": "NAME", "default": path.CONGESTION, "type": click.Choice(sorted(CONTROLLERS)),
+                        "help": "The congestion control of every socket, the kernel's too.  [default: cubic]"}),
         ("plot", {"metavar": "FILE", "type": _plot_file, "help": "Draw what --path measured (.png, .svg, .pdf)."}),
     )  # fmt: skip
     for name, arguments in reversed(settings):
@@ -79,7 +82,8 @@ def options(function: Callable[..., int]) -> Callable[..., int]:
 
 def command(
     cells: bool, fairness: bool, seconds: float | None, repeat: int | None, as_json: bool, *,
-    rtt: tuple[float, ...], loss: tuple[str, ...], rate: str | None, queue: int | None, plot: Path | None,
+    rtt: tuple[float, ...], loss: tuple[str, ...], rate: str | None, queue: int | None, congestion: str,
+    plot: Path | None,
 ) -> int:  # fmt: skip
     """Measure the cells of the table, the shares of a bottleneck, or both; 1 if something could not be measured."""
     if plot and not cells:
@@ -89,11 +93,15 @@ def command(
     try:
         with tempfile.TemporaryDirectory(prefix="netower-bench-") as directory:
             if cells:
-                wanted = path.cells(rtt, loss, rate or path.RATE, queue or path.QUEUE)
+                wanted = path.cells(rtt, loss, rate or path.RATE, queue or path.QUEUE, congestion)
                 reports["path"] = path.measure(_watched(wanted), seconds or path.SECONDS, repeat or 1, Path(directory))
             if fairness:
                 reports["fairness"] = path.fairness(
-                    rate or path.FAIR_RATE, queue or path.FAIR_QUEUE, seconds or path.FAIR_SECONDS, Path(directory)
+                    rate or path.FAIR_RATE,
+                    queue or path.FAIR_QUEUE,
+                    seconds or path.FAIR_SECONDS,
+                    Path(directory),
+                    congestion,
                 )
     except MeasurementFailed as error:
         raise click.ClickException(str(error)) from None
@@ -131,9 +139,10 @@ def _show_cells(report: Mapping[str, Any]) -> None:
         return
     columns = ["RTT", "loss", "k→k", "n→k", "ratio", "k→n", "ratio", "again k→k", "n→k", "ratio", "k→n", "ratio"]
     print_table(columns, [_row(cell) for cell in report["cells"]], right=columns)
+    first = report["cells"][0]
     print(
-        "k the kernel, n netower, CUBIC each: goodput in Mbit/s, then bytes sent again per new one; ratios to k→k\n"
-        f"{report['cells'][0]['rate']}, a queue of {report['cells'][0]['queue']} frames, loss both ways; "
+        f"k the kernel, n netower, {first['congestion']} each: goodput in Mbit/s, then bytes sent again per new one; "
+        f"ratios to k→k\n{first['rate']}, a queue of {first['queue']} frames, loss both ways; "
         f"{report['seconds']:g} s a flow, {report['repeat']} of each"
     )
 
@@ -161,7 +170,7 @@ def _show_fairness(report: Mapping[str, Any]) -> None:
     columns = ["two flows", "first", "second", "Jain"]
     print_table(columns, rows, right=columns[1:])
     print(
-        f"goodput in Mbit/s over {report['seconds']:g} s, and Jain's index of both, CUBIC each\n"
+        f"goodput in Mbit/s over {report['seconds']:g} s, and Jain's index of both, {report['congestion']} each\n"
         f"{report['rate']}, a queue of {report['queue']} frames, a round trip of {report['rtt']:g} ms"
     )
 

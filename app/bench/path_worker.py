@@ -1,9 +1,9 @@
 """One end of a TCP flow over an impaired path: a plain program over the standard library's sockets, like worker.py.
 
-path_worker.py receive HOST 0 SECONDS     take one connection; prints ``ready PORT`` when it listens
-path_worker.py send HOST PORT SECONDS     fill a connection for so long, and say what was sent
+path_worker.py CONGESTION receive HOST 0 SECONDS   take one connection; prints ``ready PORT`` when it listens
+path_worker.py CONGESTION send HOST PORT SECONDS   fill a connection for so long, and say what was sent
 
-Each asks its stack for CUBIC, and prints what it counted as one line of JSON.
+Each asks its stack for the congestion control of that name, and prints what it counted as one line of JSON.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from time import perf_counter
 from typing import Any, Final
 
 BLOCK: Final = 64 * 1024
-CONGESTION: Final = b"cubic"
 #: For so much longer than the receiver counts does the sender send, in seconds: they do not begin at the same time.
 MARGIN: Final = 0.3
 #: How long the receiver waits for a sender whose reset was lost on the path, in seconds.
@@ -27,10 +26,10 @@ _SENT: Final = struct.Struct("=200xQQ")
 _RESET: Final = struct.pack("ii", 1, 0)  # struct linger: close throws away what waits
 
 
-def receive(host: str, port: int, seconds: float) -> dict[str, Any]:
+def receive(congestion: bytes, host: str, port: int, seconds: float) -> dict[str, Any]:
     """Read one connection: the bytes that arrived within so many seconds."""
     with socket.create_server((host, 0)) as listener:
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion)
         print("ready", listener.getsockname()[1], flush=True)
         connection, _ = listener.accept()
     with connection:
@@ -55,11 +54,11 @@ def _read(connection: socket.socket, end: float) -> int:
     return total
 
 
-def send(host: str, port: int, seconds: float) -> dict[str, Any]:
+def send(congestion: bytes, host: str, port: int, seconds: float) -> dict[str, Any]:
     """Write to one connection for so long: the bytes that TCP has sent, and those of them sent again."""
     block = bytes(BLOCK)
     with socket.socket() as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONGESTION)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, congestion)
         connection.connect((host, port))
         end = perf_counter() + seconds + MARGIN
         with suppress(TimeoutError):
@@ -73,5 +72,6 @@ def send(host: str, port: int, seconds: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    _, role, host, port, seconds = sys.argv
-    print(json.dumps({"receive": receive, "send": send}[role](host, int(port), float(seconds))), flush=True)
+    _, name, role, host, port, seconds = sys.argv
+    done = {"receive": receive, "send": send}[role](name.encode(), host, int(port), float(seconds))
+    print(json.dumps(done), flush=True)

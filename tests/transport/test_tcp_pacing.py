@@ -70,6 +70,15 @@ def test_a_pause_lets_the_next_train_come_early_by_half() -> None:
     assert departures(peer, 0.1) == [(0, 2000), (1, 2000), (3, 2000)]
 
 
+def test_a_wake_up_that_comes_late_is_made_up_for() -> None:
+    peer, connection = paced()
+    connection.write(bytes(40_000))
+    peer.seen()
+    peer.scheduler.advance(peer.scheduler.now + 0.0075)
+    peer.scheduler.flush()
+    assert departures(peer, 0.005) == [(0, 6000), (0.5, 2000), (2.5, 2000), (4.5, 2000)]
+
+
 def test_what_is_lost_is_paced_too() -> None:
     peer, connection = paced()
     connection.write(bytes(30_000))

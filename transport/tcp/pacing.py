@@ -4,11 +4,13 @@ A connection is paced once its congestion controller asks for it (``pacing_rate`
 (SO_MAX_PACING_RATE), and from then on as long as it lives, as on Linux. Everything else here is like Linux's own
 pacing inside TCP, too: a train is what the rate carries in about a millisecond, but two segments at least; one that
 leaves late makes the next one come earlier, by half of its distance at most; the first segments of a connection are not
-paced.
+paced. But a program is woken much later at times than a timer in the kernel fires, so a train that had to wait for that
+is made up for in full.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +25,8 @@ TRAIN: Final = 1 / 1024
 LARGEST: Final = 65215
 #: Below this rate, bytes/s, a controller that measures its rate has trains of one segment.
 SLOW: Final = 150_000.0
+#: How late a wake-up may be that is made up for, in seconds.
+_LATE: Final = 0.01
 #: Segments of data that are sent before pacing begins.
 _FREE: Final = 10
 
@@ -54,10 +58,10 @@ def train(c: Connection, paced: float, least: int) -> int:
 class Pacer:
     """When the next train of a connection may leave."""
 
-    __slots__ = ("_credit", "_free", "_left", "_rate", "_release_at", "_timer", "size")
+    __slots__ = ("_credit", "_free", "_left", "_rate", "_release_at", "_timer", "_woken_at", "size")
 
     def __init__(self) -> None:
-        self._release_at = -inf
+        self._release_at = self._woken_at = -inf
         self._timer: Timer | None = None
         #: How late the train leaves that is being sent; bytes that it may still take, its size, how much of it has not
         #: been paid for, and its rate.
@@ -73,8 +77,12 @@ class Pacer:
         if now < self._release_at:
             self._wait(c)
             return False
-        self._credit = now - self._release_at
-        self._release_at = now
+        if now == self._woken_at:
+            self._credit = 0.0
+            self._release_at = max(self._release_at, now - _LATE)
+        else:
+            self._credit = now - self._release_at
+            self._release_at = now
         self._rate = paced = rate(c) or inf  # as on Linux: no rate is no pacing
         least = 1 if c.congestion.samples and paced < SLOW else c.tcp.settings.min_tso_segments
         self.size = self._left = train(c, paced, least)
@@ -107,4 +115,8 @@ class Pacer:
 
     def _wait(self, c: Connection) -> None:
         if self._timer is None or not self._timer.pending:
-            self._timer = c.tcp.scheduler.call_at(self._release_at, c.mark)
+            self._timer = c.tcp.scheduler.call_at(self._release_at, partial(self._wake, c))
+
+    def _wake(self, c: Connection) -> None:
+        self._woken_at = c.tcp.scheduler.now
+        c.mark()
