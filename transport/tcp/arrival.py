@@ -111,7 +111,8 @@ def segment_arrives(c: Connection, segment: Segment) -> None:
     else:
         segment.seq = extend(segment.seq, c.rcv_nxt)
         segment.ack = extend(segment.ack, c.snd_una)
-        opening.unwrap_simultaneous(c, segment)
+        if c.state is State.SYN_RECEIVED and not opening.expected(c, segment):
+            return
         if _old_timestamp(c, segment, silence) or not _acceptable(c, segment):
             _refuse(c, segment)
             return
@@ -163,8 +164,10 @@ def _refuse(c: Connection, segment: Segment) -> None:
     c.tcp.counters["tcp.unacceptable"] += 1
     if segment.flags & RST:
         return
-    if c.state is State.SYN_RECEIVED and segment.flags & SYN and not segment.flags & ACK:
-        output.send_syn(c)  # the SYN again: our SYN and ACK was lost
+    if segment.flags & SYN:
+        c.tcp.challenge(c)  # RFC 5961 §4.2
+        return
+    if not segment.length and c.tcp.is_too_soon(c):  # RFC 5961 §7
         return
     if segment.length and segment.seq < c.rcv_nxt:
         acks.strange(c)
@@ -177,8 +180,6 @@ def _reset_arrives(c: Connection, segment: Segment) -> None:
     """Second, check the RST bit (RFC 9293 §3.10.7.4, RFC 5961 §3.2)."""
     if segment.seq != c.rcv_nxt:
         c.tcp.challenge(c)
-    elif c.state is State.SYN_RECEIVED and not c.early:
-        c.end(errno.ECONNREFUSED)
     elif c.state in _CLOSED_BY_PEER:
         c.end(errno.EPIPE if c.state is State.CLOSE_WAIT else 0)
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from . import opening, syn_cookies
 from .connection import Connection
 from .fast_open import EVERY_LISTENER
+from .header import FIN
 from .state import Event, State
 
 if TYPE_CHECKING:
@@ -101,9 +102,12 @@ class Listener:
     def syn_arrives(self, segment: Segment, above: int | None = None) -> None:
         """A SYN for this listener (RFC 9293 §3.10.7.2, third). ``above``: where an earlier connection ended."""
         tcp = self.tcp
-        mode = tcp.settings.syn_cookies
-        crowded = len(self._opening) >= max(self.backlog, tcp.settings.max_syn_backlog)
-        if self.full or (crowded and not mode):
+        mode, most, waiting = tcp.settings.syn_cookies, tcp.settings.max_syn_backlog, len(self._opening)
+        if segment.flags & FIN:
+            tcp.counters["tcp.syn_with_fin"] += 1
+            return
+        crowded = waiting > self.backlog
+        if self.full or (not mode and (crowded or most - waiting < most >> 2)):
             tcp.counters["tcp.listen_overflow"] += 1
             return
         c = self._connection(segment)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import errno
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from . import acks, arrival, controllers, ecn, output, recovery, timers, window
+from . import acks, arrival, controllers, ecn, output, recovery, sack, timers, window
 from .fast_open import SERVER, WITHOUT_COOKIE
 from .header import ACK, ECE, RST, SYN
 from .options import build_syn
-from .sequence import MASK, extend
-from .state import Event, State
+from .sequence import MASK, extend, older
+from .state import Event
 from .syn_cookies import had_ecn, put_state, take_state
 
 if TYPE_CHECKING:
     from .connection import Connection
     from .listener import Listener
+    from .options import Options
     from .segment import Segment
+
+#: How soon a SYN is sent again whose answer was to another one, in seconds.
+_SOON: Final = 0.002
 
 
 def syn_arrives(c: Connection, segment: Segment) -> None:
@@ -49,9 +53,8 @@ def answered(c: Connection, segment: Segment) -> bool:
     flags = segment.flags
     if flags & ACK:  # first
         segment.ack = extend(segment.ack, c.snd_una)
-        if not c.iss < segment.ack <= c.snd_max:
-            if not flags & RST:
-                c.tcp.refuse(segment.packet, flags, segment.seq, segment.ack, segment.length)
+        if not c.iss < segment.ack <= c.snd_max or _from_before(c, segment.options):
+            _disbelieve(c, segment)
             return False
     if flags & RST:  # second; a RST without ACK may be anybody's
         if flags & ACK:
@@ -60,6 +63,7 @@ def answered(c: Connection, segment: Segment) -> bool:
     if not flags & SYN:  # fifth
         return False
     syn_arrives(c, segment)  # fourth
+    early = c.cookie is not None
     _learn_cookie(c, segment)
     if flags & ACK:
         if segment.ack < c.snd_max:  # RFC 7413 §4.2.2: the data of our SYN were not taken; they are sent again at once
@@ -73,7 +77,26 @@ def answered(c: Connection, segment: Segment) -> bool:
         output.send_syn(c)
     segment.seq += 1  # what follows the SYN
     segment.flags &= ~SYN
-    return bool(flags & ACK)
+    # As on Linux, text is taken where Fast Open was asked for; elsewhere the peer will send it again.
+    return bool(flags & ACK) and early
+
+
+def _from_before(c: Connection, options: Options) -> bool:
+    """Whether a segment echoes a timestamp that no SYN of ours had."""
+    if not c.timestamps or options.timestamp is None or not options.timestamp_echo:
+        return False
+    first = int(c.resent_since * 1000) + c.timestamp_offset & MASK
+    return older(options.timestamp_echo, first) or older(output.timestamp(c), options.timestamp_echo)
+
+
+def _disbelieve(c: Connection, segment: Segment) -> None:
+    """An ACK of what we did not send: the peer has an old connection in mind, which our RST ends. As on Linux, the SYN
+    is then sent again."""
+    if not c.retries and not c.iss < segment.ack <= c.snd_max:
+        c.retransmit_at = c.tcp.scheduler.now + _SOON
+        timers.arm(c, c.retransmit_at)
+    if not segment.flags & RST:
+        c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
 
 
 def _acknowledge_handshake(c: Connection) -> None:
@@ -147,16 +170,51 @@ def recall_syn(c: Connection, segment: Segment) -> bool:
     return True
 
 
-def unwrap_simultaneous(c: Connection, segment: Segment) -> None:
-    """In a simultaneous open the peer's SYN comes twice, then with the ACK of ours (RFC 9293 §3.5, figure 8)."""
-    if (
-        c.state is State.SYN_RECEIVED
-        and segment.flags & (SYN | ACK | RST) == SYN | ACK
-        and segment.seq == c.irs
-        and segment.ack == c.snd_max
-    ):
-        segment.flags &= ~SYN
-        segment.seq += 1
+def expected(c: Connection, segment: Segment) -> bool:
+    """A segment arrives in SYN-RECEIVED: SYNs are dealt with here. Whether it is to be looked at further."""
+    flags = segment.flags & (SYN | ACK | RST)
+    passive = c.listener is not None
+    if segment.seq == c.irs and flags == SYN | ACK:
+        # In a simultaneous open the peer's SYN comes twice, then with the ACK of ours (RFC 9293 §3.5, figure 8).
+        if passive or segment.ack == c.snd_max:
+            segment.flags &= ~SYN
+            segment.seq += 1
+            if not passive:
+                c.must_acknowledge = True
+                sack.again(c, c.irs, c.rcv_nxt)
+    elif segment.seq == c.irs and flags == SYN and passive:
+        _answer_again(c)
+        return False
+    elif flags & (SYN | RST) == SYN and passive and c.rcv_nxt <= segment.seq <= c.rcv_adv:
+        # Fourth, check the SYN bit (RFC 9293 §3.10.7.4): back to LISTEN.
+        c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
+        if not c.early:
+            c.end(errno.ECONNRESET)
+        return False
+    if passive and not c.early and _echoes_nonsense(c, segment):
+        if not c.tcp.is_too_soon(c):
+            output.acknowledge(c)
+        return False
+    return True
+
+
+def _answer_again(c: Connection) -> None:
+    """The peer's SYN again: our SYN and ACK was lost."""
+    if not c.tcp.is_too_soon(c):
+        output.send_syn(c)
+        if not c.early:
+            c.retransmit_at = c.tcp.scheduler.now + c.rtt.rto
+            timers.arm(c, c.retransmit_at)
+
+
+def _echoes_nonsense(c: Connection, segment: Segment) -> bool:
+    """Whether a segment echoes a timestamp that no SYN and ACK of ours had."""
+    options = segment.options
+    if not c.timestamps or segment.flags & RST or not options.timestamp_echo:
+        return False
+    echo, offset = options.timestamp_echo, c.timestamp_offset
+    first, last = (int(time * 1000) + offset & MASK for time in (c.rtt_time, c.sent_at))
+    return bool(c.rtt_time) and (older(echo, first) or older(last, echo))
 
 
 def completed(c: Connection, segment: Segment) -> bool:

@@ -142,6 +142,7 @@ def send_syn(c: Connection) -> None:
     marks = ecn.syn_flags(c, again=again)
     if flags == SYN:
         c.early = False
+        c.resent_since = c.resent_since or c.tcp.scheduler.now
         if cookie:
             room = min(c.peer_mss, c.announced_mss) - len(options)
             data = max(min(c.buffer.end - c.iss - 1, room), 0)  # RFC 7413 §4.2.1

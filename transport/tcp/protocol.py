@@ -242,16 +242,27 @@ class Tcp:
 
     def challenge(self, c: Connection) -> None:
         """A challenge ACK: is it really you? (RFC 5961 §3.2, §4.2, §5.2), not too often (§7)."""
-        settings, now = self.settings, self.scheduler.now
+        if self.is_too_soon(c):
+            return
+        now = self.scheduler.now
         if int(now) != self._challenge_second:
             self._challenge_second, self._challenges = int(now), 0
-        if now - c.challenged_at < settings.challenge_interval or self._challenges >= settings.challenge_acks:
+        if self._challenges >= self.settings.challenge_acks:
             self.counters["tcp.challenge_withheld"] += 1
             return
-        c.challenged_at = now
         self._challenges += 1
         self.counters["tcp.challenge_sent"] += 1
         output.acknowledge(c)
+
+    def is_too_soon(self, c: Connection) -> bool:
+        """Whether a segment without data that is not acceptable was answered just now (RFC 5961 §7); if not, this one
+        is going to be."""
+        now = self.scheduler.now
+        if now - c.challenged_at < self.settings.challenge_interval:
+            self.counters["tcp.challenge_withheld"] += 1
+            return True
+        c.challenged_at = now
+        return False
 
     # -- for the other files of TCP ------------------------------------------------------------------------------
 

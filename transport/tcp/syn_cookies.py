@@ -25,7 +25,7 @@ ALWAYS: Final = 2
 #: Seconds after the last cookie was given in which one may come back.
 LIFETIME: Final = _TICK * (_LIFE + 1)
 #: The MSS is rounded down to one of these, as common on the Internet.
-_SIZES: Final = (64, 512, 536, 1024, 1220, 1400, 1440, 1460)
+_SIZES: Final = (64, 512, 536, 1300, 1440, 1460)
 _SHIFT_BITS: Final = 0xF
 _NO_SHIFT: Final = 0xF
 _SACK_BIT: Final = 0x10
@@ -54,7 +54,7 @@ class SynCookies:
         index = iss >> 24 & 7
         if latest - tick > _LIFE or self._number(key, irs, index, tick) != iss:
             return 0
-        return _SIZES[index]
+        return _SIZES[index] if index < len(_SIZES) else 0
 
     def _number(self, key: bytes, irs: int, index: int, tick: int) -> int:
         digest = blake2b(key + irs.to_bytes(4) + bytes((index,)) + tick.to_bytes(8), digest_size=3, key=self._secret)

@@ -92,7 +92,9 @@ def _sent_before(c: Connection, time: float) -> int:
 def _back_off(c: Connection) -> None:
     """RFC 6298 §5.5."""
     settings, now = c.tcp.settings, c.tcp.scheduler.now
-    if settings.thin_linear_time_outs and c.retries <= _THIN_RETRIES and _thin(c):
+    if c.state is State.SYN_SENT and c.retries <= settings.syn_linear_timeouts:
+        pass  # as Linux: the first ones come at an even pace
+    elif settings.thin_linear_time_outs and c.retries <= _THIN_RETRIES and _thin(c):
         c.rtt.forget_back_off(settings)
     else:
         c.rtt.back_off(settings.max_rto)
@@ -135,10 +137,8 @@ def _enough(c: Connection) -> bool:
     settings = c.tcp.settings
     if patience_is_over(c):
         return True
-    if c.state is State.SYN_SENT:
-        return c.retries >= (settings.syn_retries if c.options.syn_retries is None else c.options.syn_retries)
-    if c.state is State.SYN_RECEIVED:
-        return c.retries >= max(settings.synack_retries, c.options.defer_accept if c.deferred else 0)
+    if c.state in OPENING:
+        return _unanswered(c)
     limit = settings.retries
     if c.orphan:
         limit = settings.orphan_retries
@@ -151,9 +151,23 @@ def _enough(c: Connection) -> bool:
     return c.tcp.scheduler.now - c.resent_since >= _model(limit, settings.max_rto) - 1e-6
 
 
-def _model(times: int, longest: float) -> float:
+def _unanswered(c: Connection) -> bool:
+    """Whether a SYN was sent often enough."""
+    settings, own = c.tcp.settings, c.options.syn_retries
+    if c.listener is not None or c.early:
+        limit = own or settings.synack_retries + c.early  # as on Linux, once more if somebody uses it already
+        return c.retries >= max(limit, c.options.defer_accept if c.deferred else 0)
+    limit = own or settings.syn_retries
+    if c.state is State.SYN_RECEIVED:
+        return c.retries >= limit
+    waited = c.tcp.scheduler.now - c.resent_since
+    longest = _model(limit, settings.max_rto, settings.initial_rto)
+    return c.retries >= limit + settings.syn_linear_timeouts or waited >= longest - 1e-6
+
+
+def _model(times: int, longest: float, first: float = _MODEL) -> float:
     """How long so many retransmissions take, each twice as long after the one before."""
-    doublings = int(longest / _MODEL).bit_length() - 1
+    doublings = int(longest / first).bit_length() - 1
     if times <= doublings:
-        return ((2 << times) - 1) * _MODEL
-    return ((2 << doublings) - 1) * _MODEL + (times - doublings) * longest
+        return ((2 << times) - 1) * first
+    return ((2 << doublings) - 1) * first + (times - doublings) * longest
