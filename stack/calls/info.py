@@ -170,7 +170,7 @@ def _counts(c: Connection) -> dict[str, int]:
         "unacked": _segments(c.snd_max - c.snd_una, mss),
         "sacked": _segments(sacked, mss),
         "lost": _segments(board.ever_lost, mss) if board is not None else 0,
-        "retrans": _segments(board.resent.size, mss) if board is not None else 0,
+        "retrans": _segments(board.resent.size, mss) if board is not None and not board.tail_end else 0,
         "reordering": c.tcp.settings.reordering if c.rack is None else c.rack.reordering,
         "total_retrans": c.retransmissions,
         "bytes_acked": acknowledged + (c.snd_una > c.iss),  # Linux counts the SYN that we sent
@@ -179,7 +179,7 @@ def _counts(c: Connection) -> dict[str, int]:
         "segs_in": counts.segments_in,
         "data_segs_out": counts.data_segments_out,
         "data_segs_in": counts.data_segments_in,
-        "delivered": _segments(acknowledged + sacked, mss) + (c.snd_una > c.iss),
+        "delivered": _segments(acknowledged + sacked, mss) + (c.snd_una > c.iss) + counts.reported_twice,
         "delivered_ce": counts.delivered_marked,
         "bytes_sent": sent + counts.bytes_resent,
         "bytes_retrans": counts.bytes_resent,

@@ -70,7 +70,7 @@ def test_the_window_is_back_after_k_and_flat_there() -> None:
             assert control.cwnd == pytest.approx(1000 * MSS, rel=0.02)
     assert control.cwnd > 1050 * MSS
     slowest = min(steps[2:], key=lambda step: step[1])[0]
-    assert slowest == pytest.approx(k, rel=0.15)
+    assert k - 2.5 < slowest < k + 1.5  # in whole segments it is flat for a while
 
 
 def test_where_reno_would_be_faster_it_is_followed() -> None:
@@ -114,13 +114,18 @@ def test_a_time_out_starts_over() -> None:
     assert control.cwnd == 70 * MSS
 
 
-def rounds(hystart: HyStart, *round_trips: float) -> list[int]:
-    """What 1000 bytes let the window grow by in the end of each round, or -1 if slow start is to end."""
-    grown, ack = [], 0
+def rounds(hystart: HyStart, *round_trips: float, pause: float = 0.003) -> list[int]:
+    """What 1000 bytes let the window grow by in the end of each round, or -1 if slow start is to end; ``pause`` is the
+    time between acknowledgments."""
+    grown, ack, now = [], 0, 0.0
     for round_trip in round_trips:
-        steps = [hystart.growth(1000, ack + 100 * step, ack + 1000, round_trip) for step in range(1, 11)]
+        steps = []
+        for step in range(1, 11):
+            now += pause
+            steps.append(hystart.growth(1000, ack + 100 * step, ack + 1000, round_trip, now))
         grown.append(-1 if -1 in steps else steps[-1])
         ack += 1000
+        now += round_trip
     return grown
 
 
@@ -133,6 +138,11 @@ def test_longer_round_trips_end_slow_start_in_five_rounds() -> None:
     assert grown[:2] == [1000, 1000]
     assert grown[2:7] == [250] * 5
     assert -1 in grown[7:]  # RFC 9406 §4.2
+
+
+def test_a_train_of_acknowledgments_as_long_as_half_a_round_trip_ends_it_too() -> None:
+    assert rounds(HyStart(), *[0.1] * 4, pause=0.0015) == [1000] * 4
+    assert rounds(HyStart(), *[0.01] * 9, pause=0.0015) == [250] * 5 + [-1] * 4
 
 
 def test_a_passing_delay_does_not() -> None:

@@ -12,22 +12,29 @@ if TYPE_CHECKING:
 
 _C: Final = 0.4
 _BETA: Final = 0.7
-_ALPHA: Final = 3 * (1 - _BETA) / (1 + _BETA)
+#: Segments that are acknowledged while Reno's window, with CUBIC's factor, grows by one, for each eight segments of the
+#: window: 8 / alpha of RFC 9438 §4.3, in Linux's rounding.
+_RENO: Final = 15
+#: While the window stays the same it is enough to look at the clock so often, in seconds (as Linux does).
+_PAUSE: Final = 1 / 32
+#: An epoch that begins without a former maximum grows by one for so many segments at least, as Linux has it.
+_AFTER_TIMEOUT: Final = 20
 
 
 class Cubic(WindowBased):
-    """``cwnd`` and ``ssthresh`` are in bytes, as everywhere; the cubic's own numbers are in segments, as the RFC's."""
+    """``cwnd`` and ``ssthresh`` are in bytes, as everywhere; the cubic's own numbers are in segments, as the RFC's, and
+    whole ones as in Linux, where the window grows by a segment after so many that were acknowledged."""
 
     __slots__ = (
         "_acked",
+        "_counted",
         "_due",
         "_epoch",
-        "_fraction",
         "_hystart",
         "_k",
+        "_needed",
         "_origin",
-        "_prior",
-        "_rate",
+        "_seen",
         "_undo",
         "_w_est",
         "_w_max",
@@ -38,78 +45,93 @@ class Cubic(WindowBased):
     def __init__(self, initial: int) -> None:
         super().__init__(initial)
         self._hystart: HyStart | None = HyStart()
-        self._w_max = 0.0
+        self._w_max = 0
         #: When the current congestion avoidance began; None before its first acknowledgment.
         self._epoch: float | None = None
-        self._k = self._origin = self._w_est = self._prior = 0.0
-        #: When to look at the clock again; until then the window grows by this for each acknowledged byte.
-        self._due = self._rate = 0.0
-        self._acked = 0
-        #: Bytes of growth that do not make a whole one yet.
-        self._fraction = 0.0
-        self._undo: tuple[float, float | None, float, float] = (0.0, None, 0.0, 0.0)
+        self._k = 0.0
+        self._origin = self._w_est = 0
+        #: When to look at the clock again, unless the window is another than the one that was ``_seen``.
+        self._due = 0.0
+        self._seen = 0
+        #: How many segments it takes until the window grows by one; bytes that were acknowledged towards that, and
+        #: towards the growth of ``_w_est``.
+        self._needed = 1
+        self._counted = self._acked = 0
+        self._undo: tuple[int, float | None, float, int] = (0, None, 0.0, 0)
 
     def acknowledged(self, size: int, mss: int, ack: int, sender: Sender) -> None:
         if self.cwnd < self.ssthresh:
-            self._slow_start(size, ack, sender)
-        else:
-            self._avoid(size, mss, sender)
+            size = self._slow_start(size, ack, sender)
+            if not size:
+                return
+        self._acked += size
+        if sender.now >= self._due or self.cwnd != self._seen:
+            self._refresh(mss, sender)
+        needed = self._needed * mss
+        if self._counted >= needed:
+            self._counted = 0
+            self.cwnd += mss
+        self._counted += size
+        if self._counted >= needed:
+            grown, self._counted = divmod(self._counted, needed)
+            self.cwnd += grown * mss
 
-    def _slow_start(self, size: int, ack: int, sender: Sender) -> None:
+    def _slow_start(self, size: int, ack: int, sender: Sender) -> int:
+        """Grow; what of ``size`` is left for congestion avoidance."""
+        growth = size
         if self._hystart is not None:
-            size = self._hystart.growth(size, ack, sender.snd_nxt, sender.age(ack - 1))
-            if size < 0:
+            growth = self._hystart.growth(size, ack, sender.snd_nxt, sender.age(ack - 1), sender.now)
+            if growth < 0:
                 self.ssthresh = self.cwnd
                 self._hystart = None
-                return
-        self.cwnd = min(self.cwnd + size, self.ssthresh)
-
-    def _avoid(self, size: int, mss: int, sender: Sender) -> None:
-        self._acked += size
-        if sender.now >= self._due:
-            self._refresh(mss, sender)
-        grown = size * self._rate + self._fraction
-        whole = int(grown)
-        self._fraction = grown - whole
-        self.cwnd += whole
+                return 0
+        cwnd = self.cwnd
+        self.cwnd = min(cwnd + growth, self.ssthresh)
+        return growth - (self.cwnd - cwnd)
 
     def _refresh(self, mss: int, sender: Sender) -> None:
-        """Where the curve is now, and how steep: a few times each round trip is enough."""
-        now, srtt = sender.now, sender.rtt.srtt
-        cwnd = self.cwnd / mss
+        """Where the curve is, a round trip from now, and so how steep."""
+        now, rtt = sender.now, sender.rtt
+        cwnd = self.cwnd // mss
+        self._due = now + _PAUSE
+        self._seen = self.cwnd
         if self._epoch is None:
             self._begin(now, cwnd)
         assert self._epoch is not None
-        time = now - self._epoch
-        self._w_est += (1.0 if self._w_est >= self._prior else _ALPHA) * self._acked / self.cwnd  # RFC 9438 §4.3
-        self._acked = 0
-        self._due = now + srtt / 8
-        if self._cubic(time) < self._w_est:
-            self.cwnd = max(self.cwnd, int(self._w_est * mss))
-            self._rate = 0.0
-        else:
-            self._rate = min(max(self._cubic(time + srtt) / cwnd - 1.0, 0.0), 0.5)  # §4.4, §4.5
+        target = self._cubic(now - self._epoch + min(rtt.shortest, rtt.srtt))
+        needed = cwnd // (target - cwnd) if target > cwnd else 100 * cwnd  # §4.4, §4.5
+        if not self._w_max:
+            needed = min(needed, _AFTER_TIMEOUT)
+        # §4.3: alpha is 1 from the former maximum on.
+        pace = (cwnd * _RENO >> 3 if self._w_est < self._w_max else cwnd) * mss
+        if self._acked > pace:
+            grown, self._acked = divmod(self._acked, pace)
+            self._w_est += grown
+        if self._w_est > cwnd:
+            needed = min(needed, cwnd // (self._w_est - cwnd))
+        self._needed = max(needed, 2)
 
-    def _begin(self, now: float, cwnd: float) -> None:
+    def _begin(self, now: float, cwnd: int) -> None:
         self._epoch = now
-        self._acked = 0
         self._w_est = cwnd
         self._origin = max(self._w_max, cwnd)
-        self._prior = self._origin
         self._k = ((self._origin - cwnd) / _C) ** (1 / 3)
 
-    def _cubic(self, time: float) -> float:
+    def _cubic(self, time: float) -> int:
         """W_cubic (RFC 9438 §4.2)."""
-        return float(_C * (time - self._k) ** 3 + self._origin)
+        distance = time - self._k
+        size = int(_C * abs(distance) ** 3)
+        return self._origin + (size if distance >= 0 else -size)
 
     def _reduce(self, mss: int) -> None:
         self._undo = (self._w_max, self._epoch, self._k, self._origin)
-        cwnd = self.cwnd / mss
-        self._w_max = cwnd * (1 + _BETA) / 2 if cwnd < self._w_max else cwnd  # RFC 9438 §4.7
+        cwnd = self.cwnd // mss
+        self._w_max = int(cwnd * (1 + _BETA) / 2) if cwnd < self._w_max else cwnd  # RFC 9438 §4.7
         self._epoch = None
         self._due = 0.0
+        self._counted = self._acked = 0
         self._hystart = None  # RFC 9406 §4.2: for the initial slow start
-        self.ssthresh = max(self.cwnd // mss * 717 >> 10, 2) * mss  # RFC 9438 §4.6; 717/1024 is Linux's 0.7
+        self.ssthresh = max(cwnd * 717 >> 10, 2) * mss  # RFC 9438 §4.6; 717/1024 is Linux's 0.7
 
     def lost(self, flight: int, mss: int) -> None:
         self._reduce(mss)
@@ -117,7 +139,9 @@ class Cubic(WindowBased):
     def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
         if not again:
             self._reduce(mss)
-        self._w_max = 0.0  # RFC 9438 §4.8: the next epoch begins at the window it finds
+        self._w_max = 0  # RFC 9438 §4.8: the next epoch begins at the window it finds
+        self._epoch = None
+        self._counted = self._acked = 0
 
     def undo(self, cwnd: int, ssthresh: int) -> None:
         self.cwnd, self.ssthresh = max(self.cwnd, cwnd), max(self.ssthresh, ssthresh)

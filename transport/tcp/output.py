@@ -73,7 +73,7 @@ def retransmit_lost(c: Connection, board: Scoreboard) -> bool:
     edge = c.snd_una + c.snd_wnd
     lost, mss = board.lost, c.mss
     pacer = c.pacer
-    largest = min(c.tso_size, max(min(c.congestion.cwnd // mss >> 1, segmentation.largest(c)), 1) * mss)
+    largest = max(segmentation.largest(c), 1) * mss
     while lost.size:
         start, end = lost.first()
         usable = c.congestion.cwnd - (c.snd_max - c.snd_una - board.outside)
@@ -107,7 +107,12 @@ def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
     flags = ACK | PSH if segmentation.pushed_at(c, start, end) else ACK
     if end > last:
         flags |= FIN
-    transmit(c, start, min(end, last) - start, flags)
+    end = min(end, last)
+    step = c.tso_size
+    while end - start > step:
+        transmit(c, start, step, ACK)
+        start += step
+    transmit(c, start, end - start, flags)
     if c.rate is not None:
         c.rate.sent(c, now)
 

@@ -173,12 +173,15 @@ def _digest(
     flight = c.snd_max - una - board.outside
     losses = board.losses
     board.original_arrived = board.resent_lost = False
-    delivered = _deliver(c, board, ack, echo, blocks)
+    delivered, early = _deliver(c, board, ack, echo, blocks)
+    delivered += early
     if moved:
         _advance(c, ack, now, c.rtt.rto)
         delivered = newreno.settle(c, board, moved, delivered)
+    if reported:
+        delivered += c.mss  # what came for nothing has come, as Linux counts
     tail_probe.acknowledged(c, board, ack, only=not (moved or blocks or reported))
-    judge(c, board, moved, echo, news=delivered > moved, duplicate=False)
+    judge(c, board, moved, echo, news=early > 0, duplicate=False)
     if board.reducing >= 0 or board.echo:
         ecn.progress(c, board, delivered)
     _set_window(c, board, delivered, safe=moved > 0 and board.losses == losses, moved=moved)
@@ -200,10 +203,10 @@ def settle(c: Connection, board: Scoreboard) -> None:
             timers.arm(c, c.retransmit_at)
 
 
-def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list[Range]) -> int:
-    """Take out of the scoreboard what arrived, and measure its round trip; how many bytes are news."""
+def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list[Range]) -> tuple[int, int]:
+    """Take out of the scoreboard what arrived, and measure its round trip; how many bytes are news: in order, early."""
     una, now = c.snd_una, c.tcp.scheduler.now
-    delivered = 0
+    delivered = early = 0
     sample = inf
     resent_acknowledged = False
     if ack > una:
@@ -216,7 +219,7 @@ def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list
             sample = board.original_time
     board.original_time = inf
     for left, right in blocks:
-        delivered += rack.delivered(c, board, left, right, echo)
+        early += rack.delivered(c, board, left, right, echo)
     if sample == inf:
         sample = board.original_time
     if sample < inf:
@@ -227,7 +230,7 @@ def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list
         _measure_echo(c, ack, echo)
     if resent_acknowledged and not c.sack:
         board.original_arrived = False  # without SACK nobody knows which of them it was
-    return delivered
+    return delivered, early
 
 
 def _measure_echo(c: Connection, ack: int, echo: int) -> None:
