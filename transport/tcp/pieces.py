@@ -16,8 +16,8 @@ PUSH: Final = 1
 RECORD: Final = 2
 #: Where in a piece the sequence number begins.
 SHIFT: Final = 2
-#: So many pushes are kept without a look at which are still on the way.
-_FEW: Final = 8
+#: So many packets are remembered without a look at which are still on the way.
+FEW: Final = 64
 
 
 class Pieces:
@@ -27,9 +27,9 @@ class Pieces:
         "head",
         "more",
         "most_out",
+        "packets",
         "push_now",
         "pushed",
-        "pushes",
         "queue",
         "small",
         "usage_end",
@@ -46,8 +46,8 @@ class Pieces:
         self.written: list[int] = []
         #: The number after the last byte that was pushed.
         self.pushed = start
-        #: Pushes on the way: the numbers after packets with PSH, in order.
-        self.pushes: list[int] = []
+        #: The packets on the way: of each the number after it, doubled, and one more if its end was pushed.
+        self.packets: list[int] = []
         #: The number after the last packet that was not full (RFC 9293 §3.7.4).
         self.small = 0
         #: The last write said that more comes (MSG_MORE).
@@ -134,10 +134,9 @@ class Pieces:
             del queue[: self.head]
             self.head = 0
 
-    def sent(self, end: int, una: int) -> None:
-        """A packet that ends at ``end`` has gone out with PSH; all before ``una`` was acknowledged."""
-        pushes = self.pushes
-        pushes.append(end)
-        half = len(pushes) >> 1
-        if half > _FEW and pushes[half] <= una:
-            del pushes[:half]
+    def forget(self, una: int) -> None:
+        """Everything before ``una`` was acknowledged, and there are many packets."""
+        packets = self.packets
+        half = len(packets) >> 1
+        if packets[half] >> 1 <= una:
+            del packets[:half]

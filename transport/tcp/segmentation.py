@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import output, pacing, timers, validation
 from .header import ACK, FIN, PSH
-from .pieces import PUSH, RECORD, SHIFT, Pieces
+from .pieces import FEW, PUSH, RECORD, SHIFT, Pieces
 from .scoreboard import NEW_DATA
 
 if TYPE_CHECKING:
@@ -269,8 +269,10 @@ def _send_first(c: Connection, pieces: Pieces, size: int, limit: int, flags: int
 
 def _transmit(c: Connection, pieces: Pieces, start: int, size: int, flags: int) -> None:
     """Send one packet, segment by segment if the link has to have it so."""
-    if flags & PSH:
-        pieces.sent(start + size, c.snd_una)
+    packets = pieces.packets
+    packets.append((start + size) << 1 | bool(flags & PSH))
+    if len(packets) > FEW:
+        pieces.forget(c.snd_una)
     if size > c.mss:
         flags |= PSH  # as Linux does, so that a receiver that puts segments together knows when to stop waiting
     if size % c.mss:
@@ -333,19 +335,19 @@ def pushed_at(c: Connection, start: int, end: int) -> bool:
     for being several segments, which counts now again."""
     if end - start > c.mss:
         return True
-    pushes = c.pieces.pushes if c.pieces is not None else ()
-    index = bisect_right(pushes, start)
-    return index < len(pushes) and pushes[index] <= end
+    packets = c.pieces.packets if c.pieces is not None else ()
+    index = bisect_right(packets, start << 1 | 1)
+    return any(packet & 1 for packet in packets[index : bisect_right(packets, end << 1 | 1, index)])
 
 
 def boundary(c: Connection, start: int, end: int) -> int:
-    """Up to where, at most ``end``, bytes from ``start`` on go again as one packet: the ends of writes are kept, but
+    """Up to where, at most ``end``, bytes from ``start`` on go again as one packet: packets stay what they were, but
     small ones are put together up to a segment (as Linux does)."""
-    pushes = c.pieces.pushes if c.pieces is not None else ()
-    index = bisect_right(pushes, start)
-    if index == len(pushes):
+    packets = c.pieces.packets if c.pieces is not None else ()
+    index = bisect_right(packets, start << 1 | 1)
+    if index == len(packets):
         return end
-    at = pushes[index]
+    at = packets[index] >> 1
     if at - start < c.mss:
-        at = pushes[bisect_right(pushes, start + c.mss, index) - 1]
+        at = packets[bisect_right(packets, (start + c.mss) << 1 | 1, index) - 1] >> 1
     return end if at + 1 >= end else at  # a FIN goes along
