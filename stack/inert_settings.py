@@ -41,7 +41,6 @@ INERT: Final[dict[str, str]] = {
     "tcp_fwmark_accept": "0",
     "tcp_l3mdev_accept": "0",
     "tcp_migrate_req": "0",
-    "tcp_min_snd_mss": "48",
     "tcp_no_ssthresh_metrics_save": "1",
     "tcp_pacing_ca_ratio": "120",
     "tcp_pacing_ss_ratio": "200",

@@ -275,6 +275,7 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_min_tso_segs", _number("settings.tcp.min_tso_segments", 1, _MAX_INT)),
             ("tcp_tso_win_divisor", _number("settings.tcp.tso_window_divisor", 0, _MAX_INT)),
             ("tcp_tso_rtt_log", _number("settings.tcp.tso_rtt_log", 0, 255)),
+            ("tcp_min_snd_mss", _number("settings.tcp.min_mss", 48, 65535)),
             ("tcp_max_syn_backlog", _number("settings.tcp.max_syn_backlog", 0, _MAX_INT)),
             ("tcp_max_tw_buckets", _number("settings.tcp.max_time_wait", 0, _MAX_INT)),
             ("tcp_tw_reuse", _switch_of_many("settings.tcp.time_wait_reuse")),

@@ -163,4 +163,4 @@ def test_a_peer_with_the_least_segments_gets_what_it_asked_for() -> None:
     attack = Attack(1, timestamps=False, sack=True)
     attack.victim.write(bytes(100))
     segments = [segment for segment in attack.peer.seen() if segment.payload]
-    assert max(len(segment.payload) for segment in segments) <= 8
+    assert max(len(segment.payload) for segment in segments) == 48  # what every host takes

@@ -464,7 +464,10 @@ class Connection:
         limit = self.announced_mss
         if self.mss_limit:
             limit = min(limit, self.mss_limit)
-        size = max(min(size, limit) - (_TIMESTAMPS_SIZE if self.timestamps else 0), 8)
+        # A peer that claims to take next to nothing must not make us send a packet for each octet: whatever has an IP
+        # takes packets of 68 bytes (RFC 791 §3.2).
+        size = max(min(size, limit), self.tcp.settings.min_mss)
+        size -= _TIMESTAMPS_SIZE if self.timestamps else 0
         # As on Linux: a segment, and a packet, is at most half of the largest window that the peer ever had, so that it
         # never has to wait for the last bit of room (RFC 9293 §3.8.6.2.1).
         most = self.max_snd_wnd

@@ -43,6 +43,8 @@ class TcpSettings:
     #: What a connection takes from its user before it is acknowledged: from the first up to the second (tcp_wmem).
     send_buffer: int = 256 << 10
     max_send_buffer: int = 4 << 20
+    #: The least that segments are made for, options included, whatever the peer announces (tcp_min_snd_mss).
+    min_mss: int = 48
     window_scaling: bool = True
     #: 1: each connection's clock begins elsewhere (RFC 7323 §5.4), 2: all tell the host's; 0: off (tcp_timestamps).
     timestamps: int = 1
@@ -93,7 +95,8 @@ class TcpSettings:
     frto: int = 2
     #: Time-outs of streams with few segments on the way do not become longer (tcp_thin_linear_timeouts).
     thin_linear_time_outs: bool = False
-    #: Connections in SYN-RECEIVED for one listener (tcp_max_syn_backlog).
+    #: Without SYN cookies, connections in SYN-RECEIVED for one listener, less a quarter (tcp_max_syn_backlog); a
+    #: listener's backlog bounds them too.
     max_syn_backlog: int = 1024
     #: Look for black holes, which swallow long packets and say nothing (RFC 4821; tcp_mtu_probing): after so many
     #: time-outs of one segment (tcp_retries1) segments shrink to tcp_base_mss, then by half, to tcp_mtu_probe_floor.
