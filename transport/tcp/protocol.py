@@ -11,7 +11,7 @@ from ..errors import error
 from . import arrival, output, timeouts
 from .connection import Connection
 from .fast_open import CLIENT, FastOpen
-from .header import ACK, CHECKSUM_OFFSET, HEADER, HEADER_SIZE, RST, SYN
+from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, HEADER_SIZE, RST, SYN
 from .header import TCP as TCP
 from .isn import InitialNumbers
 from .listener import Listener
@@ -173,7 +173,8 @@ class Tcp:
         if listener is None:
             self.counters["tcp.no_port"] += 1
         elif flags & (SYN | ACK) == SYN:
-            listener.syn_arrives(segment)
+            if not flags & FIN:  # nobody who means well sends both; as on Linux
+                listener.syn_arrives(segment)
             return
         elif not flags & ACK:
             return
