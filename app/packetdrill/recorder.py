@@ -33,6 +33,8 @@ _TIMESTAMP: Final = re.compile(r"TS val \d+")
 _TOLERANCE: Final = 0.02
 _TOLERANCE_RATIO: Final = 0.13
 _LAST: Final = flag_bits("FP")
+#: The flag that only the first has.
+_FIRST: Final = flag_bits("W")
 
 
 class Entry(NamedTuple):
@@ -156,6 +158,8 @@ def _cut(datagram: Datagram) -> Iterator[Datagram]:
     for start in range(0, segment.length, size):
         length = min(size, segment.length - start)
         flags = segment.flags if start + length == segment.length else segment.flags & ~_LAST
+        if start:
+            flags &= ~_FIRST
         piece = replace(segment, seq=segment.seq + start & 0xFFFFFFFF, length=length, flags=flags)
         yield replace(datagram, data=piece.to_bytes(datagram.source, datagram.destination))
 

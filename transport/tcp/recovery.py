@@ -390,13 +390,13 @@ def enter(c: Connection, board: Scoreboard) -> None:
         board.prr.start(control.cwnd)
         control.lost(c.snd_max - c.snd_una, c.mss)
         ecn.reduced(c)
-    else:  # RFC 3168 §6.1.2: once for each window, whatever the signs
-        board.reducing = -1
+        c.recover = c.snd_max
+    else:  # RFC 3168 §6.1.2: once for each window, whatever the signs; as on Linux the window is that of the first
+        c.recover, board.reducing = board.reducing, -1
     c.recovering = True
     board.after_timeout = False
     board.tail_end = 0
     c.tail_probed = 0
-    c.recover = c.snd_max
 
 
 def duplicate(c: Connection) -> None:
