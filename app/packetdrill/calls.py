@@ -13,7 +13,7 @@ from ...stack.calls import StreamSocket
 from ...stack.calls import numbers as n
 from ...transport.errors import error
 from ...transport.tcp.state import State
-from . import polling, transfer
+from . import files, polling, transfer
 from .constants import CONSTANTS
 from .errors import Unsupported
 from .process import Descriptor, Process, is_datagram, is_finishing
@@ -120,6 +120,9 @@ def _close(process: Process, fd: Expression) -> Waiting:
     if found is None:
         raise error(errno.EBADF)
     if isinstance(found, Descriptor):
+        found.references -= 1
+        if found.references:
+            return 0
         yield from _linger(process, found)
         found.socket.close()
     return 0
@@ -168,11 +171,16 @@ def _getsockopt(
     return 0
 
 
-def _fcntl(process: Process, fd: Expression, command: Expression, argument: Expression | None = None) -> int:
+def _fcntl(process: Process, fd: Expression, command: Expression, argument: Expression | None = None) -> Result:
     descriptor = process.descriptor(fd)
     what = number(command)
     if what == fcntl.F_GETFL:
         return os.O_RDWR | (os.O_NONBLOCK if descriptor.nonblocking else 0)
+    if what in (fcntl.F_GETFD, fcntl.F_SETFD):
+        return 0
+    if what == fcntl.F_DUPFD:
+        descriptor.references += 1
+        return descriptor
     if what == fcntl.F_SETFL and argument is not None:
         descriptor.nonblocking = bool(number(argument) & os.O_NONBLOCK)
         return 0
@@ -210,4 +218,5 @@ CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {
     "ioctl": _ioctl,
     **transfer.CALLS,
     **polling.CALLS,
+    **files.CALLS,
 }

@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 class Descriptor:
     """An open socket."""
 
-    __slots__ = ("changes", "nonblocking", "socket")
+    __slots__ = ("changes", "nonblocking", "references", "socket")
 
     def __init__(self, socket: Socket, *, nonblocking: bool = False) -> None:
         self.socket = socket
         self.nonblocking = nonblocking
+        #: How many of the program's descriptors stand for it.
+        self.references = 1
         #: How often the network has changed what may be done with it: the edges of edge-triggered epoll.
         self.changes = 0
         socket.observer = self._changed
@@ -70,7 +72,62 @@ class Interest:
         self.reported = -1
 
 
-Result = int | Descriptor | Epoll
+class File:
+    """A file that is open for reading."""
+
+    __slots__ = ("content", "position")
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.position = 0
+
+    def read(self, size: int) -> bytes:
+        found = self.content[self.position : self.position + size]
+        self.position += len(found)
+        return found
+
+    def write(self, data: bytes) -> int:
+        raise error(errno.EBADF)
+
+
+class PipeEnd:
+    """One end of a pipe: ``content`` is what waits in it. A call that would have to wait fails with EAGAIN."""
+
+    __slots__ = ("content", "nonblocking", "writes")
+
+    def __init__(self, content: bytearray, *, writes: bool, nonblocking: bool = False) -> None:
+        self.content = content
+        self.writes = writes
+        self.nonblocking = nonblocking
+
+    @property
+    def room(self) -> int:
+        return _PIPE_SIZE - len(self.content)
+
+    def read(self, size: int) -> bytes:
+        if self.writes:
+            raise error(errno.EBADF)
+        if not self.content and size:
+            raise error(errno.EAGAIN)
+        found = bytes(self.content[:size])
+        del self.content[:size]
+        return found
+
+    def write(self, data: bytes) -> int:
+        if not self.writes:
+            raise error(errno.EBADF)
+        if data and not self.room:
+            raise error(errno.EAGAIN)
+        taken = data[: self.room]
+        self.content += taken
+        return len(taken)
+
+
+#: What a pipe holds, in bytes (pipe(7)).
+_PIPE_SIZE: Final = 65536
+
+Opened = Descriptor | Epoll | File | PipeEnd
+Result = int | Opened
 
 
 class Process(Program):
@@ -85,14 +142,14 @@ class Process(Program):
     ) -> None:
         super().__init__(machine, flows, configuration, calls)
         self.machine = machine
-        self.table: dict[int, Descriptor | Epoll] = {}
+        self.table: dict[int, Opened] = {}
 
     def descriptor(self, expression: Expression) -> Descriptor:
         """Raises OSError EBADF, ENOTSOCK."""
         found = self.table.get(number(expression))
         if found is None:
             raise error(errno.EBADF)
-        if isinstance(found, Epoll):
+        if not isinstance(found, Descriptor):
             raise error(errno.ENOTSOCK)
         return found
 
@@ -101,11 +158,11 @@ class Process(Program):
         found = self.table.get(number(expression))
         if found is None:
             raise error(errno.EBADF)
-        if isinstance(found, Descriptor):
+        if not isinstance(found, Epoll):
             raise error(errno.EINVAL)
         return found
 
-    def open(self, number: int, opened: Descriptor | Epoll) -> None:
+    def open(self, number: int, opened: Opened) -> None:
         self.table[number] = opened
 
     def under_test(self) -> StreamSocket | None:

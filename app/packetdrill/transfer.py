@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 _MSG_DONTWAIT: Final = CONSTANTS["MSG_DONTWAIT"]
 #: Flags that change nothing for a script.
-_HARMLESS: Final = CONSTANTS["MSG_NOSIGNAL"] | CONSTANTS["MSG_CMSG_CLOEXEC"]
+_HARMLESS: Final = (
+    CONSTANTS["MSG_NOSIGNAL"] | CONSTANTS["MSG_CMSG_CLOEXEC"] | CONSTANTS["MSG_CONFIRM"] | CONSTANTS["MSG_DONTROUTE"]
+)
 _SEND_FLAGS: Final = n.MSG_OOB | n.MSG_FASTOPEN | n.MSG_ZEROCOPY | n.MSG_MORE | n.MSG_EOR
 _RECEIVE_FLAGS: Final = n.MSG_OOB | n.MSG_PEEK | n.MSG_TRUNC | n.MSG_WAITALL | n.MSG_ERRQUEUE
 #: Nothing more will come.
@@ -95,6 +97,11 @@ def _put(
     target = _target(process, where) if bits & n.MSG_FASTOPEN else None
     stamped = stamps_asked_for(control)
     return _put_stream(process, descriptor, content, bits & ~_MSG_DONTWAIT, target, wait, stamped)
+
+
+def put_stream(process: Process, descriptor: Descriptor, content: bytes) -> Waiting:
+    """Write to a stream as write(2) does."""
+    return _put_stream(process, descriptor, content, 0, None, not descriptor.nonblocking, None)
 
 
 def _target(process: Process, where: Expression) -> tuple[bytes, int]:
@@ -202,6 +209,14 @@ def _get(process: Process, descriptor: Descriptor, size: int, flags: Expression)
     if isinstance(socket, DatagramSocket):
         return (yield from _get_datagram(process, socket, size, bits, limit))
     return (yield from _get_stream(process, descriptor.stream, size, bits & ~_MSG_DONTWAIT, limit))
+
+
+def get_stream(process: Process, descriptor: Descriptor, size: int) -> Any:
+    """Read from a stream as read(2) does."""
+    limit = descriptor.time_limit(n.SO_RCVTIMEO, process.now)
+    if descriptor.nonblocking:
+        limit = process.now
+    return (yield from _get_stream(process, descriptor.stream, size, 0, limit))
 
 
 def _get_stream(process: Process, stream: StreamSocket, size: int, flags: int, limit: float | None) -> Any:

@@ -221,7 +221,7 @@ def test_what_may_go_wrong() -> None:
         ("0 socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP) = 3", "IPv6"),
         ("0 fork() = 3", "fork"),
         (f"{LISTEN}+0 setsockopt(3, IPPROTO_TCP, TCP_REPAIR, [1], 4) = 0", "TCP_REPAIR"),
-        (f"{LISTEN}+0 send(3, ..., 1, MSG_CONFIRM) = 1", "MSG_CONFIRM"),
+        (f"{LISTEN}+0 send(3, ..., 1, MSG_PROXY) = 1", "MSG_PROXY"),
         (f"{LISTEN}+0 setsockopt(3, SOL_SOCKET, SO_NO_SUCH, [1], 4) = 0", "SO_NO_SUCH"),
         ("0 < gre: . 1:1(0)", "gre"),
         ("0 %{ assert tcpi_no_such_field }%", "tcpi_no_such_field"),

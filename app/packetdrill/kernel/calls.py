@@ -12,6 +12,7 @@ from ....stack.calls import numbers as n
 from ..constants import CONSTANTS
 from ..control import check_control, control_sizes, control_to_send, expected_control
 from ..errors import Unsupported
+from ..files import numbers_of, path_of
 from ..polling import event_data, expected_events, show_events, structs
 from ..syntax import Anything, Name, Number, Struct
 from ..transfer import gathered, message_of, space
@@ -343,6 +344,51 @@ def _epoll_wait(
     return count
 
 
+# -- files and pipes
+
+
+def _open(program: KernelProgram, name: Expression, flags: Expression, mode: Expression = _NO_FLAGS) -> Opened:
+    return Opened(os.open(path_of(name), number(flags), number(mode)))
+
+
+def _pipe(program: KernelProgram, ends: Expression, flags: Expression = _NO_FLAGS) -> int:
+    for where, descriptor in zip(numbers_of(ends), os.pipe2(number(flags)), strict=True):
+        program.open(where, Opened(descriptor))
+    return 0
+
+
+def _dup(program: KernelProgram, fd: Expression) -> Opened:
+    return Opened(call("dup", program.descriptor(fd)))
+
+
+def _dup2(program: KernelProgram, fd: Expression, to: Expression, flags: Expression = _NO_FLAGS) -> int:
+    where = number(to)
+    descriptor = call("dup", program.descriptor(fd))
+    if where in program.table:
+        os.close(program.table[where])
+    program.open(where, Opened(descriptor))
+    return where
+
+
+def _sendfile(program: KernelProgram, out: Expression, fd: Expression, offset: Expression, size: Expression) -> int:
+    start = None if isinstance(offset, Name) else ctypes.byref(ctypes.c_long(number(offset)))
+    length = system.size(number(size))
+    return call("sendfile", program.descriptor(out), program.descriptor(fd), start, length)
+
+
+def _splice(
+    program: KernelProgram,
+    fd: Expression,
+    offset: Expression,
+    out: Expression,
+    out_offset: Expression,
+    size: Expression,
+    flags: Expression,
+) -> int:
+    ends = program.descriptor(fd), None, program.descriptor(out), None
+    return call("splice", *ends, system.size(number(size)), number(flags))
+
+
 CALLS: Final[dict[str, Callable[..., Any]]] = {
     "socket": _socket,
     "bind": _bind,
@@ -357,6 +403,14 @@ CALLS: Final[dict[str, Callable[..., Any]]] = {
     "setsockopt": _setsockopt,
     "getsockopt": _getsockopt,
     "fcntl": _fcntl,
+    "open": _open,
+    "pipe": _pipe,
+    "pipe2": _pipe,
+    "dup": _dup,
+    "dup2": _dup2,
+    "dup3": _dup2,
+    "sendfile": _sendfile,
+    "splice": _splice,
     "ioctl": _ioctl,
     "write": _write,
     "writev": _writev,

@@ -13,7 +13,10 @@ SO_TYPE: Final = socket.SO_TYPE
 SOCK_STREAM: Final = socket.SOCK_STREAM
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
-for _name in ("read", "readv", "recv", "recvfrom", "recvmsg", "write", "writev", "send", "sendto", "sendmsg"):
+for _name in (
+    *("read", "readv", "recv", "recvfrom", "recvmsg", "write", "writev", "send", "sendto", "sendmsg"),
+    *("sendfile", "splice"),
+):
     getattr(_libc, _name).restype = ctypes.c_ssize_t
 #: struct sockaddr_in: ip(7).
 _ADDRESS: Final = struct.Struct("=H2s4s8x")
