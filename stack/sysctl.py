@@ -220,10 +220,10 @@ def fast_open_key(text: str) -> bytes:
 
 
 def _fast_open_key() -> _Setting:
-    """The first of several keys; they are not shown."""
+    """One key, or two: the one in use, and the one before. They are not shown."""
     return _Setting(
         lambda host: "00000000-00000000-00000000-00000000",
-        lambda host, value: host.tcp.fast_open.set_key(fast_open_key(value.split(",")[0])),
+        lambda host, value: host.tcp.fast_open.set_key(*map(fast_open_key, value.split(",")[:2])),
     )
 
 

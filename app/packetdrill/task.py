@@ -106,7 +106,8 @@ class Task:
 
     def _excuse(self, result: Any) -> None:
         """An option that the stack does not know is no failure of its behavior."""
-        if isinstance(result, OSError) and result.errno == errno.ENOPROTOOPT and self.call.name.endswith("sockopt"):
+        absent = isinstance(result, OSError) and result.errno in (errno.ENOPROTOOPT, errno.EPERM)
+        if absent and self.call.name.endswith("sockopt"):
             raise Unsupported(f"the socket option {show(self.call.arguments[2])}")
 
     def _written(self) -> str:

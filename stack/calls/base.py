@@ -155,13 +155,19 @@ class Socket:
     def _option_changed(self) -> None:
         """Put into effect what the option has changed."""
 
+    @property
+    def _binds_anywhere(self) -> bool:
+        """Whether the socket may have an address that is not the host's."""
+        free = self.values.get((n.IPPROTO_IP, n.IP_FREEBIND)) or self.values.get((n.IPPROTO_IP, n.IP_TRANSPARENT))
+        return bool(free) or self.calls.settings.nonlocal_bind
+
     def _check_local(self, address: Address) -> None:
         """Whether a socket of this host may be bound to ``address``."""
         _check_family(address)
         internet = self.calls.host.internet
         if (
             any(address)
-            and not self.calls.settings.nonlocal_bind
+            and not self._binds_anywhere
             and not (internet.is_local(address) or internet.is_broadcast(address) or is_multicast(address))
         ):
             raise error(errno.EADDRNOTAVAIL)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ...transport.errors import error
 from ...transport.tcp.controllers import CONTROLLERS
 from ...transport.tcp.ecn import CAPABLE
+from . import more_options, report_options
 from . import numbers as n
-from . import report_options
 from .info import congestion_info, tcp_info
 from .option import INT_MAX, Option, Options, stored
 
@@ -32,6 +32,8 @@ _TIMEVAL_SIZE: Final = 16
 #: Linux's SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF, in bytes, as getsockopt reports them: doubled.
 _MIN_RECEIVE_BUFFER: Final = 2304
 _MIN_SEND_BUFFER: Final = 4608
+#: net.core.wmem_default, in bytes: nothing waits in a datagram socket to be sent.
+_DATAGRAM_SEND_BUFFER: Final = 212992
 _NO_LIMIT: Final = (1 << 64) - 1
 _NO_LIMIT_32: Final = (1 << 32) - 1
 
@@ -63,7 +65,8 @@ def set_option(options: Mapping[tuple[int, int], Option], socket: Any, level: in
     """Raises OSError ENOPROTOOPT for an option that is unknown or read-only, EINVAL for a value that is too short or
     out of range, and what else the option has."""
     option = options.get((level, name))
-    if len(value) < (option.size if option else 0) or (level == n.SOL_SOCKET and len(value) < _INT.size):
+    least = option.size if option and option.size else _INT.size if level in (n.SOL_SOCKET, socket.protocol) else 0
+    if len(value) < least:
         raise error(errno.EINVAL)
     if option is None or option.set is None:
         raise error(errno.ENOPROTOOPT)
@@ -146,8 +149,11 @@ def _get_receive_buffer(socket: Any) -> int:
 
 
 def _set_receive_buffer(socket: Any, value: int) -> None:
-    limit = socket.calls.settings.max_receive_buffer
-    socket.options.receive_buffer = max(min(value & 0xFFFFFFFF, limit), _MIN_RECEIVE_BUFFER // 2)
+    _force_receive_buffer(socket, min(value & 0xFFFFFFFF, socket.calls.settings.max_receive_buffer))
+
+
+def _force_receive_buffer(socket: Any, value: int) -> None:
+    socket.options.receive_buffer = max(min(value, INT_MAX // 2), _MIN_RECEIVE_BUFFER // 2)
 
 
 def _get_send_buffer(socket: Any) -> int:
@@ -155,8 +161,15 @@ def _get_send_buffer(socket: Any) -> int:
 
 
 def _set_send_buffer(socket: Any, value: int) -> None:
-    limit = socket.calls.settings.max_send_buffer
-    socket.options.send_buffer = max(min(value & 0xFFFFFFFF, limit), _MIN_SEND_BUFFER // 2)
+    _force_send_buffer(socket, min(value & 0xFFFFFFFF, socket.calls.settings.max_send_buffer))
+
+
+def _force_send_buffer(socket: Any, value: int) -> None:
+    socket.options.send_buffer = max(min(value, INT_MAX // 2), _MIN_SEND_BUFFER // 2)
+
+
+def _not_readable(_: Any) -> int:
+    raise error(errno.ENOPROTOOPT)
 
 
 def _set_datagram_send_buffer(socket: Any, value: int) -> None:
@@ -254,7 +267,7 @@ def _get_quick_ack(socket: Any) -> int:
 
 
 def _set_window_clamp(socket: Any, value: int) -> None:
-    if value <= 0 and (value or socket.connection is not None):
+    if not value and (socket.connection is not None or socket.listening):
         raise error(errno.EINVAL)
     socket.options.window_clamp = max(value, _MIN_RECEIVE_BUFFER // 2) if value else 0
 
@@ -280,6 +293,7 @@ def _get_defer_accept(socket: Any) -> int:
 
 _COMMON: Final[Options] = {
     **report_options.COMMON,
+    **more_options.COMMON,
     (n.SOL_SOCKET, n.SO_TYPE): Option(attrgetter("type")),
     (n.SOL_SOCKET, n.SO_DOMAIN): Option(attrgetter("family")),
     (n.SOL_SOCKET, n.SO_PROTOCOL): Option(attrgetter("protocol")),
@@ -299,12 +313,15 @@ _COMMON: Final[Options] = {
 STREAM: Final[Options] = {
     **_COMMON,
     **report_options.STREAM,
+    **more_options.STREAM,
     (n.SOL_SOCKET, n.SO_REUSEADDR): _flag("options.reuse"),
     (n.SOL_SOCKET, n.SO_REUSEPORT): _flag("reuseport"),
     (n.SOL_SOCKET, n.SO_KEEPALIVE): _flag("options.keepalive"),
     **stored(n.SOL_SOCKET, n.SO_BROADCAST, switch=True),
     (n.SOL_SOCKET, n.SO_RCVBUF): Option(_get_receive_buffer, _set_receive_buffer),
     (n.SOL_SOCKET, n.SO_SNDBUF): Option(_get_send_buffer, _set_send_buffer),
+    (n.SOL_SOCKET, n.SO_RCVBUFFORCE): Option(_not_readable, _force_receive_buffer),
+    (n.SOL_SOCKET, n.SO_SNDBUFFORCE): Option(_not_readable, _force_send_buffer),
     (n.SOL_SOCKET, n.SO_MAX_PACING_RATE): Option(_get_max_pacing_rate, _set_max_pacing_rate, size=_INT.size, long=True),
     (n.IPPROTO_TCP, n.TCP_NODELAY): Option(lambda socket: int(socket.options.nodelay), _set_nodelay),
     (n.IPPROTO_TCP, n.TCP_CORK): _flag("options.cork"),
@@ -321,8 +338,6 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT): Option(_get_defer_accept, _set_defer_accept),
     (n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP): Option(attrgetter("options.window_clamp"), _set_window_clamp),
     (n.IPPROTO_TCP, n.TCP_QUICKACK): Option(_get_quick_ack, _set_quick_ack),
-    (n.IPPROTO_TCP, n.TCP_FASTOPEN): _number("options.fast_open", 0, INT_MAX),
-    (n.IPPROTO_TCP, n.TCP_FASTOPEN_CONNECT): _flag("options.fast_open_connect"),
     # Unsigned in Linux: a negative number is a very large one, and means that nothing counts.
     (n.IPPROTO_TCP, n.TCP_NOTSENT_LOWAT): Option(
         lambda socket: socket.options.notsent_low_water.to_bytes(_INT.size, sys.byteorder),
@@ -342,7 +357,7 @@ DATAGRAM: Final[Options] = {
     (n.SOL_SOCKET, n.SO_BROADCAST): _flag("endpoint.broadcast"),
     (n.SOL_SOCKET, n.SO_RCVBUF): Option(attrgetter("endpoint.receive_buffer"), _set_datagram_buffer),
     (n.SOL_SOCKET, n.SO_SNDBUF): Option(
-        lambda socket: socket.values.get((n.SOL_SOCKET, n.SO_SNDBUF), socket.calls.settings.max_send_buffer),
+        lambda socket: socket.values.get((n.SOL_SOCKET, n.SO_SNDBUF), _DATAGRAM_SEND_BUFFER),
         _set_datagram_send_buffer,
     ),
     (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("endpoint.hop_limit"), _set_hop_limit("endpoint.hop_limit"), -1, 255),

@@ -90,7 +90,10 @@ class StreamSocket(Socket):
         in_use = self._connection is not None and self._connection.state not in _OVER
         if self._bound[1] or in_use or self._listener is not None:
             raise error(errno.EINVAL)
-        self._bind(*address)
+        if not address[1] and self.values.get((n.IPPROTO_IP, n.IP_BIND_ADDRESS_NO_PORT)):
+            self._bound = self._name = address  # connect chooses the port
+        else:
+            self._bind(*address)
         self._keeps_port = bool(address[1])
 
     def getsockname(self) -> tuple[Address, int]:
@@ -198,7 +201,7 @@ class StreamSocket(Socket):
             raise error(errno.EINVAL)
         if is_multicast(target[0]) or self.calls.host.internet.is_broadcast(target[0]):
             raise error(errno.ENETUNREACH)
-        bound = self._bound if self._bound[1] else None
+        bound = self._bound if any(self._bound[0]) or self._bound[1] else None
         self._connection = self.calls.host.tcp.connect(bound, target, self.options, early=early)
         self._connection.observer = self._on_change
         self._name = self._connection.local

@@ -6,9 +6,12 @@ A script is a list of steps, each a call on a numbered socket. After each step a
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import fcntl
 import select
 import socket as kernel
+import struct
 from typing import TYPE_CHECKING, Any
 
 from netower.net.address import parse, text
@@ -17,8 +20,12 @@ from netower.stack import Host
 if TYPE_CHECKING:
     from netower.stack.calls import Socket
 
-POLL = select.POLLIN | select.POLLOUT | select.POLLRDHUP
+POLL = select.POLLIN | select.POLLPRI | select.POLLOUT | select.POLLRDHUP
 EPHEMERAL = 32768
+INT = struct.Struct("=i")
+#: SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING
+TIMES = (29, 35, 37)
+LIBC = ctypes.CDLL(None, use_errno=True)
 Step = tuple[str, Any]
 
 
@@ -55,6 +62,22 @@ class Kernel:
 
     def send(self, number: int, data: bytes) -> int:
         return self.sockets[number].send(data, kernel.MSG_NOSIGNAL)
+
+    def send_with(self, number: int, data: bytes, flags: int) -> int:
+        return self.sockets[number].send(data, kernel.MSG_NOSIGNAL | flags)
+
+    def disconnect(self, number: int) -> None:
+        self.sockets[number].fileno()
+        if LIBC.connect(self.sockets[number].fileno(), bytes(16), 16):
+            raise OSError(ctypes.get_errno(), "")
+
+    def ioctl(self, number: int, request: int) -> int:
+        return int(INT.unpack(fcntl.ioctl(self.sockets[number], request, bytes(4)))[0])
+
+    def message(self, number: int, size: int, flags: int) -> tuple[object, ...]:
+        """What recvmsg gives, but for the sender's port and for times."""
+        data, control, given, _ = self.sockets[number].recvmsg(size, 1000, flags)
+        return data, [untimed(*one) for one in control], given
 
     def send_to(self, number: int, data: bytes, address: str, port: int) -> int:
         return self.sockets[number].sendto(data, kernel.MSG_NOSIGNAL, (address, port))
@@ -132,6 +155,24 @@ class Tower:
         sent: int = one.send(data if one.type == kernel.SOCK_STREAM else [data])
         return sent
 
+    def send_with(self, number: int, data: bytes, flags: int) -> int:
+        one = self._number(number)
+        sent: int = one.send(data, flags) if one.type == kernel.SOCK_STREAM else one.send([data])
+        return sent
+
+    def disconnect(self, number: int) -> None:
+        self._number(number).connect(None)
+
+    def ioctl(self, number: int, request: int) -> int:
+        found: int = self._number(number).ioctl(request)
+        return found
+
+    def message(self, number: int, size: int, flags: int) -> tuple[object, ...]:
+        found = self._number(number).receive_message(size, flags)
+        if found is None:
+            raise OSError(errno.EAGAIN, "none")
+        return found.data[:size], [untimed(*one) for one in found.control], found.flags
+
     def send_to(self, number: int, data: bytes, address: str, port: int) -> int:
         one = self._number(number)
         if one.type == kernel.SOCK_STREAM:
@@ -177,6 +218,12 @@ class Tower:
 def named(address: str, port: int) -> tuple[str, int]:
     """Ephemeral ports are alike. (Without an address Linux may still show that of a connect that failed.)"""
     return address, port if port < EPHEMERAL else EPHEMERAL if address != "0.0.0.0" else 0
+
+
+def untimed(level: int, kind: int, data: bytes) -> tuple[int, int, bytes]:
+    """A control message; of a time only the size."""
+    timed = level == kernel.SOL_SOCKET and kind in TIMES
+    return level, kind, bytes(len(data)) if timed else data
 
 
 def perform(side: Kernel | Tower, step: Step) -> object:

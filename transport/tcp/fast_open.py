@@ -11,6 +11,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from ...net.address import Address
@@ -18,35 +19,45 @@ if TYPE_CHECKING:
 #: Bits of the setting `TcpSettings.fast_open`.
 CLIENT: Final = 1
 SERVER: Final = 2
+CLIENT_WITHOUT_COOKIE: Final = 4
 WITHOUT_COOKIE: Final = 0x200
 EVERY_LISTENER: Final = 0x400
 #: What a client remembers, in servers.
 _MAX_SERVERS: Final = 1024
-_KEY_SIZE: Final = 16
+KEY_SIZE: Final = 16
+#: What `FastOpen.judge` says of a cookie that was made with the key before.
+RENEWED: Final = 2
 _WORD: Final = (1 << 64) - 1
 
 
 class FastOpen:
     """The cookies of one host: those it gives, and those it was given."""
 
-    __slots__ = ("_key", "_servers")
+    __slots__ = ("_keys", "_servers")
 
     def __init__(self, random: Random) -> None:
-        self._key = random.randbytes(_KEY_SIZE)
+        self._keys: Sequence[bytes] = (random.randbytes(KEY_SIZE),)
         self._servers: OrderedDict[Address, tuple[bytes, int]] = OrderedDict()
 
-    def set_key(self, key: bytes) -> None:
-        """Give cookies with this key, of 16 bytes, instead of a random one. Raises ValueError for another length."""
-        if len(key) != _KEY_SIZE:
-            raise ValueError(f"a Fast Open key has {_KEY_SIZE} bytes, not {len(key)}")
-        self._key = key
+    def set_key(self, *keys: bytes) -> None:
+        """Give cookies with this key, of 16 bytes, instead of a random one; a second key is one that was in use before,
+        with which cookies are still good. Raises ValueError for another length."""
+        for key in keys:
+            if len(key) != KEY_SIZE:
+                raise ValueError(f"a Fast Open key has {KEY_SIZE} bytes, not {len(key)}")
+        self._keys = keys
 
-    def cookie(self, client: Address, server: Address) -> bytes:
-        """The cookie that ``client`` gets from ``server``, an address of ours (RFC 7413 §4.1.2)."""
-        return siphash(self._key, client + server).to_bytes(8, "little")
+    def cookie(self, client: Address, server: Address, keys: Sequence[bytes] = ()) -> bytes:
+        """The cookie that ``client`` gets from ``server``, an address of ours (RFC 7413 §4.1.2), with a listener's own
+        ``keys`` if it has any."""
+        return _cookie((keys or self._keys)[0], client, server)
 
-    def valid(self, cookie: bytes, client: Address, server: Address) -> bool:
-        return compare_digest(cookie, self.cookie(client, server))
+    def judge(self, cookie: bytes, client: Address, server: Address, keys: Sequence[bytes] = ()) -> int:
+        """0: the cookie is not good, 1: it is, 2: it was made with the key before, and is to be replaced."""
+        for number, key in enumerate(keys or self._keys, 1):
+            if compare_digest(cookie, _cookie(key, client, server)):
+                return number
+        return 0
 
     def remember(self, server: Address, cookie: bytes, mss: int) -> None:
         """A server has given us a cookie, and said how long a segment it takes (RFC 7413 §4.1.3)."""
@@ -62,6 +73,10 @@ class FastOpen:
     def forget(self, server: Address) -> None:
         """A SYN with data got no answer: something on the way may not like it (RFC 7413 §4.1.3.1)."""
         self._servers.pop(server, None)
+
+
+def _cookie(key: bytes, client: Address, server: Address) -> bytes:
+    return siphash(key, client + server).to_bytes(8, "little")
 
 
 def siphash(key: bytes, data: bytes) -> int:

@@ -116,6 +116,8 @@ class Listener:
         if above is not None:
             c.restart_above(above)
         opening.syn_arrives(c, segment)
+        if self.options.save_syn:
+            c.options.saved_syn = segment.headers(link=self.options.save_syn > 1)
         if crowded or mode == syn_cookies.ALWAYS:
             self.cookie_sent_at = tcp.scheduler.now
             opening.answer_with_cookie(c, segment)

@@ -7,7 +7,7 @@ from copy import copy
 from typing import TYPE_CHECKING, Final
 
 from . import acks, arrival, controllers, ecn, output, recovery, sack, timers, window
-from .fast_open import SERVER, WITHOUT_COOKIE
+from .fast_open import RENEWED, SERVER, WITHOUT_COOKIE
 from .header import ACK, ECE, RST, SYN
 from .options import build_syn
 from .sequence import MASK, extend, older
@@ -124,10 +124,14 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
     """A SYN may ask for a cookie, or have one and data with it, which are taken at once (RFC 7413 §4.2.2)."""
     cookie, payload, mode = segment.options.fast_open, segment.payload, c.tcp.settings.fast_open
     limit = listener.early_limit
-    if not mode & SERVER or not limit or (cookie is None and not mode & WITHOUT_COOKIE):
+    trusting = bool(mode & WITHOUT_COOKIE) or c.options.fast_open_no_cookie
+    if not mode & SERVER or not limit or (cookie is None and not trusting):
         return
-    cookies, client, server = c.tcp.fast_open, c.remote[0], c.local[0]
-    if mode & WITHOUT_COOKIE if cookie is None else cookies.valid(cookie, client, server):
+    cookies, client, server, keys = c.tcp.fast_open, c.remote[0], c.local[0], c.options.fast_open_keys
+    verdict = int(trusting) or (0 if cookie is None else cookies.judge(cookie, client, server, keys))
+    if verdict:
+        if verdict == RENEWED:
+            c.cookie = cookies.cookie(client, server, keys)
         if len(listener.early) < limit and not listener.full and (payload or cookie):
             c.early = True
             controllers.start(c)
@@ -135,7 +139,7 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
                 arrival.deliver(c, payload[: c.rcv_adv - c.rcv_nxt])
             listener.opened_early(c)
     elif cookie is not None:
-        c.cookie = cookies.cookie(client, server)
+        c.cookie = cookies.cookie(client, server, keys)
 
 
 def answer_with_cookie(c: Connection, segment: Segment) -> None:

@@ -146,9 +146,9 @@ def send_syn(c: Connection) -> None:
     data = 0
     marks = ecn.syn_flags(c, again=again)
     if flags == SYN:
-        c.early = False
+        early, c.early = c.early, False
         c.resent_since = c.resent_since or c.tcp.scheduler.now
-        if cookie:
+        if cookie or (early and cookie is None):  # a server that is trusted to need no cookie gets none
             room = min(c.peer_mss, c.announced_mss) - len(options)
             data = max(min(c.buffer.end - c.iss - 1, room), 0)  # RFC 7413 §4.2.1
     c.snd_nxt = max(c.snd_nxt, c.iss + 1 + data)

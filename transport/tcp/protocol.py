@@ -10,7 +10,7 @@ from ...net.checksum import pseudo_header_sum, verify_transport
 from ..errors import error
 from . import arrival, output, timeouts
 from .connection import Connection
-from .fast_open import CLIENT, FastOpen
+from .fast_open import CLIENT, CLIENT_WITHOUT_COOKIE, FastOpen
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, HEADER_SIZE, RST, SYN
 from .header import TCP as TCP
 from .isn import InitialNumbers
@@ -87,8 +87,9 @@ class Tcp:
         self.connections[c.key] = c
         if (early or c.options.fast_open_connect) and self.settings.fast_open & CLIENT:
             known = self.fast_open.recall(remote[0])
-            c.early = known is not None
-            c.cookie, c.peer_mss = known or (b"", c.peer_mss)
+            trusting = bool(c.options.fast_open_no_cookie or self.settings.fast_open & CLIENT_WITHOUT_COOKIE)
+            c.early = trusting or known is not None
+            c.cookie, c.peer_mss = known or (None if trusting else b"", c.peer_mss)
         if not c.early:
             c.mark()
         return c

@@ -36,6 +36,11 @@ class Segment:
         flags = self.flags
         return len(self.payload) + (flags & FIN) + ((flags & SYN) >> 1)
 
+    def headers(self, *, link: bool) -> bytes:
+        """A copy of the headers: the network's and TCP's, before them those of the link if ``link`` says so."""
+        packet = self.packet
+        return bytes(packet.buffers[0][0 if link else packet.network : packet.end - len(self.payload)])
+
     @property
     def end(self) -> int:
         """The sequence number after the last one that the segment occupies."""

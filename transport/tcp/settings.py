@@ -161,7 +161,14 @@ class TcpOptions:
     window_clamp: int = 0
     #: A listener takes data in this many SYNs whose handshake is not over (RFC 7413); 0: in none.
     fast_open: int = 0
+    #: Its own keys for cookies, of 16 bytes: the one in use, and the one before; empty: the host's.
+    fast_open_keys: tuple[bytes, ...] = ()
+    #: Data are sent in a SYN, and taken from one, without a cookie.
+    fast_open_no_cookie: bool = False
     #: connect lets the SYN wait for the first data where the server has given us a cookie.
     fast_open_connect: bool = False
+    #: A listener's connections keep their SYN: 1 from the IP header on, 2 from the link's.
+    save_syn: int = 0
+    saved_syn: bytes = b""
     #: Whether an address pair may be bound while TIME-WAIT holds it (SO_REUSEADDR).
     reuse: bool = False
