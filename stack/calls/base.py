@@ -131,7 +131,7 @@ class Socket:
     def ioctl(self, request: int) -> int:
         """The number that ioctl(2) gives for SIOCINQ, SIOCOUTQ, SIOCOUTQNSD and SIOCATMARK (tcp(7), udp(7)).
 
-        Raises OSError EINVAL for a listener, and for other requests; ENOTTY for those that only streams know.
+        Raises OSError EINVAL for a listener, ENOTTY for other requests.
         """
         raise NotImplementedError
 

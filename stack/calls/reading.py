@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .messages import Control
     from .stream import StreamSocket
 
+_REQUESTS: Final = frozenset({n.SIOCINQ, n.SIOCOUTQ, n.SIOCOUTQNSD, n.SIOCATMARK})
 _PEEK_OFF: Final = (n.SOL_SOCKET, n.SO_PEEK_OFF)
 _OVER: Final = frozenset({State.CLOSED, State.TIME_WAIT})
 
@@ -154,12 +155,13 @@ def arrival_times(values: Mapping[tuple[int, int], int | bytes], when: float) ->
 def ioctl(self: StreamSocket, request: int) -> int:
     """See `Socket.ioctl`."""
     connection = self.connection
+    if request not in _REQUESTS:
+        raise error(errno.ENOTTY)
+    if request == n.SIOCATMARK:
+        return int(connection is not None and connection.urgent == 1)
     if self.listening:
         raise error(errno.EINVAL)
-    opened = connection is not None and connection.state not in OPENING
-    if request == n.SIOCATMARK:
-        return int(opened and connection is not None and connection.urgent == 1)
-    if connection is None or not opened:
+    if connection is None or connection.state in OPENING:
         return 0
     fin = connection.fin_queued and connection.state not in _OVER
     if request == n.SIOCINQ:
@@ -167,6 +169,4 @@ def ioctl(self: StreamSocket, request: int) -> int:
         return mark if 0 <= mark < connection.readable and not self.inline else connection.readable
     if request == n.SIOCOUTQ:
         return connection.unacknowledged + (fin and connection.snd_una <= connection.buffer.end)
-    if request == n.SIOCOUTQNSD:
-        return connection.unsent + (fin and connection.snd_nxt <= connection.buffer.end)
-    raise error(errno.EINVAL)
+    return connection.unsent + (fin and connection.snd_nxt <= connection.buffer.end)

@@ -33,6 +33,17 @@ if TYPE_CHECKING:
 _NOTHING: Final[deque[memoryview]] = deque()
 #: The connection is gone (for the user, also while its addresses rest in TIME-WAIT).
 _OVER: Final = frozenset({State.CLOSED, State.TIME_WAIT})
+#: Cutting the connection leaves an error: its peer is told by RST, or would be.
+_CUT: Final = frozenset(
+    {
+        State.SYN_SENT,
+        State.SYN_RECEIVED,
+        State.ESTABLISHED,
+        State.CLOSE_WAIT,
+        State.FIN_WAIT_1,
+        State.FIN_WAIT_2,
+    }
+)
 _RD, _WR, _BOTH = 1, 2, 3
 #: The MSS that getsockopt reports before there is a connection, in bytes.
 _DEFAULT_MSS: Final = 536
@@ -49,8 +60,8 @@ class StreamSocket(Socket):
     """A TCP socket. For gates that carry its bytes without copying there are ``received`` and ``consume``, ``room`` and
     ``write``, and ``at_end``, as a `Connection` has them."""
 
-    __slots__ = ("_bound", "_connection", "_error_taken", "_keeps_port", "_listener", "_name", "_over", "_phase",
-                 "_reports", "backlog", "connected", "options", "reuseport", "urgent_read")  # fmt: skip
+    __slots__ = ("_bound", "_connection", "_error_taken", "_keeps_port", "_left_error", "_listener", "_name", "_over",
+                 "_phase", "_reports", "backlog", "connected", "options", "reuseport", "urgent_read")  # fmt: skip
 
     type = n.SOCK_STREAM
     protocol = n.IPPROTO_TCP
@@ -78,6 +89,7 @@ class StreamSocket(Socket):
         self._connection: Connection | None = None
         self._phase = _Phase.UNCONNECTED
         self._error_taken = False
+        self._left_error = 0  # of a connection that the program has cut
         self._over = False  # the connection has ended
         self._reports: Reports | None = None
         #: The mark whose urgent byte was read by MSG_OOB.
@@ -205,6 +217,7 @@ class StreamSocket(Socket):
         self._connection = self.calls.host.tcp.connect(bound, target, self.options, early=early)
         self._connection.observer = self._on_change
         self._name = self._connection.local
+        self._left_error = 0
         if self._connection.early:
             self._phase = _Phase.CONNECTED
             return
@@ -286,7 +299,9 @@ class StreamSocket(Socket):
     @property
     def error(self) -> int:
         """The errno of what ended the connection, until it is taken; 0 for none."""
-        return 0 if self._connection is None or self._error_taken else self._connection.error
+        if self._connection is None or self._error_taken:
+            return self._left_error
+        return self._connection.error
 
     @property
     def room(self) -> int:
@@ -405,7 +420,7 @@ class StreamSocket(Socket):
         bits = n.POLLHUP if over or shut == _BOTH else 0
         if shut & _RD:
             bits |= n.POLLIN | n.POLLRDHUP
-        if connection is not None and not over and not self.connecting:
+        if connection is not None and not self.connecting:
             wanted = self.receive_low_water
             if urgent := connection.urgent:
                 if self.urgent_read != connection.rcv_up:
@@ -421,8 +436,13 @@ class StreamSocket(Socket):
 
     def take_error(self) -> int:
         number = self.error
-        if number:
-            self._error_taken = True
+        self._left_error = 0
+        connection = self._connection
+        if number and connection is not None:
+            if connection.state in _OVER:
+                self._error_taken = True
+            else:
+                connection.error = 0  # it goes on
         return number
 
     def mtu(self) -> int:
@@ -451,7 +471,10 @@ class StreamSocket(Socket):
 
     def _disconnect(self) -> None:
         """connect to AF_UNSPEC: the connection is aborted, the socket fresh; a port that bind chose stays."""
+        cut = self._connection is not None and self._connection.state in _CUT
+        left = errno.ECONNRESET if cut else self.error
         self._forget(abort=True)
+        self._left_error = left
 
     def _forget(self, *, abort: bool = False) -> None:
         """Be fresh again."""

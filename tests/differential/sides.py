@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import select
 import socket as kernel
-import struct
 from typing import TYPE_CHECKING, Any
 
 from netower.net.address import parse, text
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
 
 POLL = select.POLLIN | select.POLLPRI | select.POLLOUT | select.POLLRDHUP
 EPHEMERAL = 32768
-INT = struct.Struct("=i")
 #: SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMPING
 TIMES = (29, 35, 37)
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -67,12 +64,14 @@ class Kernel:
         return self.sockets[number].send(data, kernel.MSG_NOSIGNAL | flags)
 
     def disconnect(self, number: int) -> None:
-        self.sockets[number].fileno()
         if LIBC.connect(self.sockets[number].fileno(), bytes(16), 16):
             raise OSError(ctypes.get_errno(), "")
 
     def ioctl(self, number: int, request: int) -> int:
-        return int(INT.unpack(fcntl.ioctl(self.sockets[number], request, bytes(4)))[0])
+        found = ctypes.c_int()
+        if LIBC.ioctl(self.sockets[number].fileno(), request, ctypes.byref(found)):
+            raise OSError(ctypes.get_errno(), "")
+        return found.value
 
     def message(self, number: int, size: int, flags: int) -> tuple[object, ...]:
         """What recvmsg gives, but for the sender's port and for times."""
@@ -83,7 +82,8 @@ class Kernel:
         return self.sockets[number].sendto(data, kernel.MSG_NOSIGNAL, (address, port))
 
     def receive(self, number: int, size: int, flags: int) -> bytes:
-        return self.sockets[number].recv(size, flags)
+        data = self.sockets[number].recv(size, flags)
+        return bytes(len(data)) if flags & kernel.MSG_TRUNC else data  # thrown away: only how many counts
 
     def name(self, number: int) -> tuple[str, int]:
         return named(*self.sockets[number].getsockname())

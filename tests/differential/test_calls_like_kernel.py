@@ -66,6 +66,7 @@ SENDS = [("send", number, b"data") for number in (1, 2)]
 NAMES = [(name, number) for number in (0, 1, 2) for name in ("name", "peer")]
 ERRORS = [("get", number, kernel.SOL_SOCKET, kernel.SO_ERROR, 4) for number in (0, 1, 2)]
 ABORT = LINGER.pack(1, 0)
+SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK = 0x541B, 0x5411, 0x894B, 0x8905
 
 SCRIPTS: dict[str, list[Step]] = {
     "an exchange": [*NAMES, *SENDS, *RECEIVE, *RECEIVE, ("connect", 1, HOME, 0), ("accept", 0), *NAMES],
@@ -96,6 +97,12 @@ SCRIPTS: dict[str, list[Step]] = {
         *RECEIVE,
     ],
     "the listener closes": [("close", 0), *SENDS, *RECEIVE, stream(), ("connect", 3, HOME, 1), *NAMES],
+    "what waits to be sent": [
+        *(("ioctl", number, request) for number in (0, 1, 2) for request in (SIOCINQ, SIOCOUTQ, SIOCOUTQNSD)),
+        *SENDS,
+        *(("ioctl", number, request) for number in (1, 2) for request in (SIOCINQ, SIOCOUTQ, SIOCOUTQNSD, SIOCATMARK)),
+        ("ioctl", 1, 0x1234),
+    ],
     "bind again": [("bind", 1, HOME, 0), ("bind", 0, HOME, 0), stream(), ("bind", 3, HOME, 0), ("bind", 3, HOME, 0)],
     "listen again": [("listen", 0, 1), ("listen", 1, 1), ("listen", 2, 1), *NAMES],
     "accept from others": [("accept", 1), ("accept", 2), stream(), ("accept", 3)],
@@ -371,6 +378,48 @@ SHUTDOWN = st.tuples(st.just("shutdown"), SOCKETS, st.integers(0, 2))
 STEPS = st.one_of(*QUIET, SEND)
 
 
+#: The rest of the calls, on a connection: 0 listens, 1 has connected, 2 was accepted.
+ENDS = st.integers(1, 2)
+MSG_ERRQUEUE, MSG_ZEROCOPY, SO_PEEK_OFF, SO_ZEROCOPY, SO_TIMESTAMP, TCP_INQ = 0x2000, 0x4000000, 42, 60, 29, 36
+RECEIVE_FLAGS = st.sampled_from(
+    [
+        *(0, kernel.MSG_PEEK, kernel.MSG_TRUNC, kernel.MSG_WAITALL, kernel.MSG_PEEK | kernel.MSG_TRUNC),
+        *(kernel.MSG_OOB, kernel.MSG_OOB | kernel.MSG_PEEK, MSG_ERRQUEUE),
+    ]
+)
+SETTINGS = st.sampled_from(
+    [
+        *((SOL, kernel.SO_OOBINLINE, INT.pack(value)) for value in (0, 1)),
+        *((SOL, SO_PEEK_OFF, INT.pack(value)) for value in (-1, 0, 1)),
+        *((SOL, kernel.SO_RCVLOWAT, INT.pack(value)) for value in (1, 4)),
+        *((SOL, option, INT.pack(1)) for option in (SO_ZEROCOPY, SO_TIMESTAMP)),
+        (kernel.IPPROTO_TCP, TCP_INQ, INT.pack(1)),
+        (SOL, kernel.SO_LINGER, ABORT),
+    ]
+)
+MORE = [
+    st.tuples(st.just("receive"), SOCKETS, st.sampled_from([1, 3, 100]), RECEIVE_FLAGS),
+    st.tuples(st.just("message"), SOCKETS, st.sampled_from([1, 100]), RECEIVE_FLAGS),
+    st.tuples(st.just("send_with"), ENDS, st.sampled_from([b"a", b"longer"]), st.sampled_from([0, MSG_ZEROCOPY])),
+    st.tuples(st.just("send_with"), ENDS, st.sampled_from([b"!", b"urgent"]), st.just(kernel.MSG_OOB)),
+    st.tuples(st.just("ioctl"), ENDS, st.sampled_from([SIOCINQ, SIOCATMARK])),
+    st.tuples(st.just("disconnect"), st.just(1)),
+    st.builds(lambda number, setting: ("set", number, *setting), ENDS, SETTINGS),
+]
+
+
+def ordinary(script: list[Step]) -> list[Step]:
+    """The script with one urgent byte for each end at most: where Linux has two, it may drop the first."""
+    urgent, kept = set(), []
+    for step in script:
+        if step[0] == "send_with" and step[3] == kernel.MSG_OOB:
+            if step[1] in urgent:
+                continue
+            urgent.add(step[1])
+        kept.append(step)
+    return kept
+
+
 def placed(script: list[Step], port: int) -> list[Step]:
     """The script with ports of its own, since TIME-WAIT outlives an example, and without the one thing that is Linux's
     alone: a socket that was shut down for writing before it connects sends a FIN, but only if it connects to itself.
@@ -408,6 +457,13 @@ def test_drawn_scripts_that_shut_down_in_any_way(script: list[Step], connect: bo
     port = next(_bases)
     start = connected(port + 1) if connect else [stream(), stream(), stream()]
     compare([*start, *placed(script, port)])
+
+
+@DRAWN
+@given(st.lists(st.one_of(*QUIET, *MORE, SEND, SHUTDOWN), max_size=20))
+def test_drawn_scripts_of_all_calls(script: list[Step]) -> None:
+    port = next(_bases)
+    compare([*connected(port + 1), *placed(ordinary(script), port)])
 
 
 @DRAWN
