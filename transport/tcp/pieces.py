@@ -33,12 +33,10 @@ class Pieces:
         "queue",
         "small",
         "usage_end",
-        "used",
-        "used_at",
         "written",
     )
 
-    def __init__(self, start: int, now: float) -> None:
+    def __init__(self, start: int) -> None:
         #: The pieces; those before ``head`` have gone out.
         self.queue: list[int] = []
         self.head = 0
@@ -54,11 +52,9 @@ class Pieces:
         self.more = False
         #: What waits goes out although it is small (TCP_NODELAY was set).
         self.push_now = False
-        #: For validation.py: the most packets out in a window of data, where that ends, the most since the window was
-        #: in full use for the last time, and that time.
-        self.most_out = self.used = 0
+        #: For validation.py: the most segments out in a window of data, and where that ends.
+        self.most_out = 0
         self.usage_end = start
-        self.used_at = now
 
     def write(self, start: int, end: int, goal: int, flags: int) -> None:
         """Bytes up to ``end`` were written. ``start`` is the first that was not sent, ``goal`` the size of a piece."""

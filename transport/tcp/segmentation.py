@@ -41,7 +41,7 @@ def written(c: Connection, *, more: bool, record: bool) -> None:
     ends with them."""
     pieces, end = c.pieces, c.buffer.end
     if pieces is None:
-        pieces = c.pieces = Pieces(c.snd_nxt, c.tcp.scheduler.now)
+        pieces = c.pieces = Pieces(c.snd_nxt)
     pieces.more = more
     flags = 0 if more and not _overdue(c, pieces, end) else PUSH
     pieces.write(c.snd_nxt, end, c.size_goal, flags | RECORD if record else flags)

@@ -1,9 +1,10 @@
-"""Congestion-window validation: a window that was not used says little about the path (RFC 2861, RFC 7661).
+"""Congestion-window validation: a window that was not used says little about the path (RFC 7661, RFC 2861).
 
-As Linux does: the window grows only while it is in use (``Connection.cwnd_limited``), in slow start as long as it is
-less than twice of what was out (RFC 7661 §4.2: pipeACK is more than half of cwnd); after each retransmission time-out's
-time without sending it is halved, down to what a connection begins with (RFC 2861 §3.1); and when it was not in full
-use for so long, it loses half of what was not used (§3.2), while ssthresh remembers three quarters of it.
+As Linux does: the window grows only while it is in use, which is to say that more could not go out in the last window
+of data (``Connection.cwnd_limited``), or in slow start that twice of what was out would not fit (RFC 7661 §4.2: pipeACK
+is more than half of cwnd). It is kept while it is used in part, for any time, as RFC 7661 §4.3 does for five minutes;
+after each retransmission time-out's time without sending it is halved, down to what a connection begins with (RFC 2861
+§3.1, RFC 5681 §4.1), while ssthresh remembers three quarters of it.
 """
 
 from __future__ import annotations
@@ -22,15 +23,6 @@ def sent(c: Connection, pieces: Pieces, *, limited: bool) -> None:
         c.cwnd_limited = limited
         pieces.most_out = out
         pieces.usage_end = c.snd_nxt
-    now = c.tcp.scheduler.now
-    if c.cwnd_limited or in_use(c):
-        pieces.used = 0
-        pieces.used_at = now
-        return
-    pieces.used = max(pieces.used, out)
-    if now - pieces.used_at >= c.rtt.rto and c.tcp.settings.slow_start_after_idle:
-        _shrink(c, pieces)
-        pieces.used_at = now
 
 
 def in_use(c: Connection) -> bool:
@@ -39,33 +31,14 @@ def in_use(c: Connection) -> bool:
     return pieces is not None and control.cwnd < control.ssthresh and control.cwnd < 2 * pieces.most_out * c.mss
 
 
-def _shrink(c: Connection, pieces: Pieces) -> None:
-    """RFC 2861 §3.2: the writer, or the peer's window, has been slower than the congestion window."""
-    control = c.congestion
-    if c.board is None and not c.room_wanted and not control.samples:
-        used = max(pieces.used, c.tcp.settings.initial_window) * c.mss
-        if used < control.cwnd:
-            control.ssthresh = _remembered(c)
-            control.cwnd = (control.cwnd + used) // 2 // c.mss * c.mss
-        pieces.used = 0
-
-
-def _remembered(c: Connection) -> int:
-    """RFC 2861 §3: ssthresh keeps three quarters of the window."""
-    control = c.congestion
-    return max(control.ssthresh, control.cwnd // 2 + control.cwnd // 4)
-
-
 def after_idle(c: Connection) -> None:
     """Nothing is on the way and data are about to go out: RFC 2861 §3.1, RFC 5681 §4.1."""
     idle, rto = c.tcp.scheduler.now - c.sent_at, c.rtt.rto
     settings, control = c.tcp.settings, c.congestion
     if idle <= rto or not settings.slow_start_after_idle or c.pieces is None or control.samples:
         return
-    ssthresh = _remembered(c)
+    ssthresh = max(control.ssthresh, control.cwnd // 2 + control.cwnd // 4)
     initial = min(settings.initial_window * c.mss, control.cwnd)
     segments = control.cwnd // c.mss >> min(-int(-idle // rto) - 1, 64)
     control.idle(max(segments * c.mss, initial))
     control.ssthresh = ssthresh
-    c.pieces.used = 0
-    c.pieces.used_at = c.tcp.scheduler.now
