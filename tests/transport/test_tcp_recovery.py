@@ -200,14 +200,29 @@ def test_out_of_order_data_are_told_one_by_one() -> None:
     assert len(peer.seen()) == 3  # enough for the peer to send again
 
 
-def test_a_lost_syn_costs_the_initial_window() -> None:
+@pytest.mark.parametrize(("time", "window"), [(1.5, 10), (2.5, 1)])
+def test_lost_syns_cost_the_initial_window(time: float, window: int) -> None:
+    """RFC 6928 §2: not the first one, which may just have been late."""
     peer = Peer()
     connection = peer.start_connect()
-    peer.advance(1.5)
+    peer.advance(time)
     peer.seen()
     peer.send(0x12, options=peer.syn_options())
-    assert connection.congestion.cwnd == connection.mss
+    assert connection.congestion.cwnd == window * connection.mss
     assert connection.rtt.rto == 3.0  # RFC 6298 §5.7
+
+
+def test_a_syn_that_was_not_lost_costs_nothing() -> None:
+    """The answer echoes the first SYN (RFC 3522)."""
+    peer = Peer(timestamps=True)
+    connection = peer.start_connect()
+    first = connection.timestamp_offset + round(peer.scheduler.now * 1000) & 0xFFFFFFFF
+    peer.advance(2.5)
+    peer.seen()
+    peer.echo = first
+    peer.send(0x12, options=peer.syn_options())
+    assert connection.retransmissions == 2
+    assert connection.congestion.cwnd == 10 * connection.mss
 
 
 def test_idle_connections_start_slowly() -> None:

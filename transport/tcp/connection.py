@@ -437,21 +437,22 @@ class Connection:
         self.notify = True
         self.mark()
 
-    def established(self) -> None:
-        """The handshake is over: everything that depends on what the peer said is known."""
+    def established(self, *, spurious: bool = False) -> None:
+        """The handshake is over: everything that depends on what the peer said is known. ``spurious``: the first SYN
+        had not been lost."""
         settings = self.tcp.settings
         if not self.early:
             controllers.start(self)
         self.early = False
-        if self.retransmissions:  # a SYN was lost
-            self.congestion.cwnd = self.mss  # RFC 5681 §3.1
-            if not self.rtt.srtt:
-                self.rtt.fall_back(3.0)  # RFC 6298 §5.7
+        if self.retransmissions > 1 and not spurious:
+            self.congestion.cwnd = self.mss  # RFC 6928 §2: more than one SYN was lost (for RFC 5681 §3.1 one is enough)
+        if self.retransmissions and not self.rtt.srtt:
+            self.rtt.fall_back(3.0)  # RFC 6298 §5.7
         self.recover = self.iss
         self.resent_since = 0.0
         self.rtt.follow_tails(self.sack and settings.early_retrans >= 3)
         self.retries = 0
-        self.heard_at = self.data_at = self.tcp.scheduler.now
+        self.heard_at = self.data_at = self.sent_at = self.tcp.scheduler.now
         timers.start_keepalive(self)
         if self.fin_queued:
             self.follow(Event.CLOSE)  # RFC 9293 §3.10.4: a CLOSE in SYN-RECEIVED waits for ESTABLISHED

@@ -68,10 +68,12 @@ def answered(c: Connection, segment: Segment) -> bool:
     if flags & ACK:
         if segment.ack < c.snd_max:  # RFC 7413 §4.2.2: the data of our SYN were not taken; they are sent again at once
             c.snd_nxt = c.snd_max = segment.ack
-        recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
+        echo = segment.options.timestamp_echo
+        spurious = c.timestamps and c.retransmissions > 1 and echo == output.timestamp_at(c, c.unacknowledged_since)
+        recovery.acknowledged(c, segment.ack, echo)
         c.follow(Event.SYN_ACK)
         _acknowledge_handshake(c)
-        c.established()
+        c.established(spurious=spurious)
     else:  # simultaneous open (RFC 9293 §3.5, figure 8)
         c.follow(Event.SYN)
         output.send_syn(c)

@@ -259,7 +259,12 @@ def _account(c: Connection, start: int, after: int) -> None:
 
 def timestamp(c: Connection) -> int:
     """This connection's clock, in milliseconds (RFC 7323 §5.4)."""
-    return (int(c.tcp.scheduler.now * 1000) + c.timestamp_offset) & MASK
+    return timestamp_at(c, c.tcp.scheduler.now)
+
+
+def timestamp_at(c: Connection, time: float) -> int:
+    """What that clock shows at ``time``."""
+    return (int(time * 1000) + c.timestamp_offset) & MASK
 
 
 def _pseudo(c: Connection, length: int) -> int:
