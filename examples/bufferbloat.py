@@ -1,10 +1,10 @@
-"""Bufferbloat: a download fills the queue of a slow line, and everything else waits behind it; CoDel mends that.
+"""Bufferbloat: a download fills the queue of a slow line, and everything else waits in it; CoDel mends that, or BBR.
 
     python examples/bufferbloat.py [--plot latency.png]
 
 While a file is fetched over 5 Mbit/s, a datagram goes there and back ten times a second. Behind a queue that drops only
-what no longer fits, its round trip grows to seconds; with CoDel (RFC 8289) it stays short, and the download is hardly
-slower.
+what no longer fits, its round trip grows to seconds. With CoDel (RFC 8289) in the line it stays short, and the download
+is hardly slower; and so it does before the same long queue if the server sends by BBR, which does not wait for losses.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import argparse
 import asyncio
 
 from drawing import draw
-from netower.stack import Network
+from netower.stack import HostSettings, Network
+from netower.transport.tcp.settings import TcpSettings
 
 RATE = 5e6
 
@@ -80,9 +81,10 @@ async def client(seconds: float) -> tuple[list[tuple[float, float]], float]:
     return probe.round_trips, received * 8 / seconds
 
 
-def story(queue: int | str, seconds: float, seed: int) -> tuple[list[tuple[float, float]], float]:
+def story(queue: int | str, congestion: str, seconds: float, seed: int) -> tuple[list[tuple[float, float]], float]:
     with Network(seed) as network:
-        network.host("client"), network.host("server")
+        network.host("client")
+        network.host("server", settings=HostSettings(tcp=TcpSettings(congestion=congestion)))
         network.wire("server", "client", delay="20ms", rate=RATE, queue=queue)
         network.start("server", serve)
         return network.run(client(seconds), on="client")
@@ -95,8 +97,12 @@ def main() -> None:
     parser.add_argument("--plot", metavar="FILE", help="draw the round trips")
     options = parser.parse_args()
     curves = {}
-    for name, queue in (("a queue of 1000 frames", 1000), ("CoDel", "codel")):
-        round_trips, speed = story(queue, options.seconds, options.seed)
+    for name, queue, congestion in (
+        ("a queue of 1000 frames", 1000, "cubic"),
+        ("CoDel", "codel", "cubic"),
+        ("a queue of 1000 frames, BBR", 1000, "bbr"),
+    ):
+        round_trips, speed = story(queue, congestion, options.seconds, options.seed)
         times = sorted(time for _, time in round_trips)
         print(f"{name}: round trip {times[len(times) // 2]:.0f} ms (median), {times[-1]:.0f} ms (worst); "
               f"download {speed / 1e6:.2f} of {RATE / 1e6:.0f} Mbit/s")  # fmt: skip

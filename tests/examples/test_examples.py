@@ -39,10 +39,11 @@ def test_a_lost_segment_holds_up_whoever_shares_its_connection() -> None:
     assert numbers(r"(\d) of 4 streams were held up", run("head_of_line.py")) == [4, 1]
 
 
-def test_codel_ends_bufferbloat() -> None:
+def test_codel_ends_bufferbloat_and_so_does_bbr() -> None:
     out = run("bufferbloat.py", "--seconds", "8")
-    bloated, codel = numbers(r"(\d+) ms \(median\)", out)
+    bloated, codel, bbr = numbers(r"(\d+) ms \(median\)", out)
     assert bloated > 5 * codel
+    assert bloated > 5 * bbr
     assert all(speed > 2 for speed in numbers(r"download ([\d.]+)", out))
 
 
