@@ -103,7 +103,7 @@ def _states(c: Connection) -> dict[str, int]:
         "backoff": c.rtt.backoff or c.persist_backoff,
         "options": opened and _options(c),
         "window_scales": c.snd_shift | c.rcv_shift << 4,
-        "flags": int(c.rate is not None and c.rate.noted_app_limited),
+        "flags": int(c.rate is None or c.rate.noted_app_limited),
     }
 
 

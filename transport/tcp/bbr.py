@@ -106,7 +106,7 @@ class Bbr:
         self._bandwidths = MaxFilter(_ROUNDS)
         self.min_rtt, self._min_rtt_at = sender.rtt.shortest, now
         self._seen_rtt = sender.rtt.srtt > 0
-        self.pacing_rate = _HIGH * initial / (sender.rtt.srtt or _FIRST_RTT)
+        self.pacing_rate = _HIGH * _MARGIN * initial / (sender.rtt.srtt or _FIRST_RTT)
         # Rounds are counted by what was delivered when their first segment left (§4.1.1).
         self._rounds = self._round_ends = 0
         self._round_started = False
@@ -289,7 +289,7 @@ class Bbr:
         """§4.2.1."""
         if not self._seen_rtt and sender.rtt.srtt:
             self._seen_rtt = True
-            self.pacing_rate = _HIGH * self.cwnd / sender.rtt.srtt
+            self.pacing_rate = _HIGH * _MARGIN * self.cwnd / sender.rtt.srtt
         rate = self.pacing_gain * self.bandwidth * _MARGIN
         if rate and (self.filled or rate > self.pacing_rate):
             self.pacing_rate = rate

@@ -80,7 +80,7 @@ class DeliveryRate:
         self.app_limited = False
         #: For TCP_INFO, bytes/s: the latest rate that was not limited by the user, or a larger one that was.
         self.noted = 0.0
-        self.noted_app_limited = False
+        self.noted_app_limited = True
 
     @property
     def limited(self) -> bool:
