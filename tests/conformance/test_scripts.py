@@ -23,4 +23,4 @@ def test_script(path: Path) -> None:
 def test_script_says_what_it_is_about(path: Path) -> None:
     head = path.read_text().split("\n\n")[0]
     assert head.startswith("// ")
-    assert re.search(r"RFC \d+|\w+\([27]\)", head), "it cites no RFC, nor a manual page"
+    assert re.search(r"RFC \d+|draft-\w+|\w+\([27]\)", head), "it cites no RFC or draft, nor a manual page"

@@ -164,7 +164,6 @@ class Bbr:
         self._full, self._full_rounds = 0.0, 0
         self._round_started = True
         self._conserving = False
-        self.cwnd = mss
 
     def undo(self, cwnd: int, ssthresh: int) -> None:
         """The window comes back with the next acknowledgment; what looked like a full pipe may have been the loss."""

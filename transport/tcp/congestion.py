@@ -75,7 +75,7 @@ class CongestionControl(Protocol):
 
     def timed_out(self, flight: int, mss: int, *, again: bool) -> None:
         """The retransmission timer fired; ``again``: in a window of data that had a loss before. ``cwnd`` is going to
-        be a segment above what is still on the way, unless ``samples`` is set."""
+        be a segment above what is still on the way."""
 
     def undo(self, cwnd: int, ssthresh: int) -> None:
         """The last reduction had no cause; ``cwnd`` and ``ssthresh`` are from before it."""

@@ -66,8 +66,7 @@ def _enter_loss(c: Connection, board: Scoreboard) -> None:
     if reducing:
         undo.remember(c)
     c.congestion.timed_out(flight, c.mss, again=not reducing)
-    if not c.congestion.samples:
-        c.congestion.cwnd = c.snd_max - c.snd_una - board.outside + c.mss
+    c.congestion.cwnd = c.snd_max - c.snd_una - board.outside + c.mss
     if disordered and arrived >= c.tcp.settings.reordering * c.mss:
         memory.reordering = min(memory.reordering, c.tcp.settings.reordering)
     board.reducing = -1
