@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...transport.tcp import controllers, ecn, pacing
 from ...transport.tcp.bbr import Bbr
+from ...transport.tcp.segmentation import segments
 from ...transport.tcp.state import OPENING, State
 
 if TYPE_CHECKING:
     from ...transport.tcp.connection import Connection
+    from ...transport.tcp.scoreboard import Scoreboard
 
 #: The fields in order, by their size: those of one octet (the last two hold bit fields), of four, of eight.
 _FIELDS: Final = (
@@ -59,6 +61,8 @@ _OPTION_ECN_SEEN: Final = 16
 _CA_OPEN, _CA_DISORDER, _CA_CWR, _CA_RECOVERY, _CA_LOSS = range(5)
 _INFINITE_SSTHRESH: Final = 0x7FFFFFFF
 _NO_LIMIT: Final = (1 << 64) - 1
+#: So many packets are looked at to tell how many segments are on the way.
+_COUNTED: Final = 1000
 
 
 def read_tcp_info(value: bytes) -> dict[str, int]:
@@ -167,8 +171,8 @@ def _counts(c: Connection) -> dict[str, int]:
     sent = max(min(c.snd_max, c.buffer.end) - c.iss - 1, 0)
     sacked = board.sacked.size + board.departed if board is not None else 0
     return {
-        "unacked": _segments(c.snd_max - c.snd_una, mss),
-        "sacked": _segments(sacked, mss),
+        "unacked": segments(c, c.snd_una, c.snd_max, _COUNTED),
+        "sacked": _segments(sacked, mss) if board is None else _sacked(c, board),
         "lost": _segments(board.ever_lost, mss) if board is not None else 0,
         "retrans": _segments(board.resent.size, mss) if board is not None and not board.tail_end else 0,
         "reordering": c.tcp.settings.reordering if c.rack is None else c.rack.reordering,
@@ -187,6 +191,11 @@ def _counts(c: Connection) -> dict[str, int]:
         "reord_seen": 0 if c.rack is None else c.rack.reordered,
         "total_rto": counts.time_outs,
     }
+
+
+def _sacked(c: Connection, board: Scoreboard) -> int:
+    early = sum(segments(c, start, end, _COUNTED) for start, end in board.sacked)
+    return early + _segments(board.departed, c.mss)
 
 
 def _segments(size: int, mss: int) -> int:

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from . import segmentation
 from .rtt import GRANULARITY
 from .sequence import MASK, older
 
@@ -131,9 +132,12 @@ def _reordering_window(c: Connection, board: Scoreboard, rack: Rack) -> float:
 
 def _many_arrived(c: Connection, board: Scoreboard, rack: Rack) -> bool:
     """Whether as many segments have arrived behind a hole as make a loss (DupThresh)."""
-    sacked = board.sacked
-    enough = len(sacked) >= rack.reordering or sacked.size > (rack.reordering - 1) * c.mss
-    return enough and not c.tcp.settings.recovery & NO_THRESHOLD
+    sacked, enough = board.sacked, rack.reordering
+    if c.tcp.settings.recovery & NO_THRESHOLD:
+        return False
+    if len(sacked) >= enough or sacked.size > (enough - 1) * c.mss:
+        return True
+    return sum(segmentation.segments(c, start, end, enough) for start, end in sacked) >= enough
 
 
 def detect(c: Connection, board: Scoreboard) -> bool:

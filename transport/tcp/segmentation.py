@@ -330,6 +330,21 @@ def _is_share(c: Connection, limit: int) -> bool:
     return limit > _MOST_DEFERRED * c.mss
 
 
+def segments(c: Connection, start: int, end: int, most: int) -> int:
+    """In how many segments bytes from ``start`` to ``end``, which are on the way, were sent; packets after the first
+    ``most`` count as one each."""
+    pieces, mss = c.pieces, c.mss
+    if pieces is None or pieces.small <= start or end <= start:
+        return -(-(end - start) // mss)
+    packets = pieces.packets
+    index, last = bisect_right(packets, start << 1 | 1), bisect_right(packets, end << 1 | 1)
+    count = 0
+    for packet in packets[index : min(last, index + most)]:
+        count += -(-((packet >> 1) - start) // mss)
+        start = packet >> 1
+    return count + max(last - index - most, 0) + (last - index < most and start < end)
+
+
 def pushed_at(c: Connection, start: int, end: int) -> bool:
     """Whether bytes from ``start`` on, before ``end``, are sent again with a push: as they were before, unless that was
     for being several segments, which counts now again."""
