@@ -3,7 +3,8 @@
 Round trips tell of the queue when it is there, and a round trip later. So a second sign counts, that of the original
 HyStart, which Linux uses too: acknowledgments that follow each other without a pause for half of the round trip mean
 that the path is as good as full. What follows from it is RFC 9406's, the conservative slow start, as the sign may come
-too early.
+too early. Also as in Linux, a round trip is held against the shortest of all rounds, not of the last one: a queue that
+grows by less than the threshold each round is found too.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ class HyStart:
         "_conservative",
         "_current",
         "_heard",
-        "_last",
         "_rounds",
         "_samples",
         "_shortest",
@@ -41,7 +41,7 @@ class HyStart:
 
     def __init__(self) -> None:
         self._window_end = -1
-        self._last = self._current = self._shortest = inf
+        self._current = self._shortest = inf
         self._samples = 0
         #: When the round began, and when the last acknowledgment of its train came.
         self._began = self._heard = 0.0
@@ -57,7 +57,7 @@ class HyStart:
         """
         if ack > self._window_end:
             self._window_end = snd_nxt
-            self._last, self._current, self._samples = self._current, inf, 0
+            self._current, self._samples = inf, 0
             self._began = self._heard = now
             if self._conservative:
                 self._rounds += 1
@@ -79,10 +79,9 @@ class HyStart:
 
     def _delayed(self) -> bool:
         """Whether round trips have become longer."""
-        if self._last == inf:
-            return False
+        shortest = self._shortest
         self._baseline = self._current
-        return self._current >= self._last + max(_MIN_THRESHOLD, min(self._last / 8, _MAX_THRESHOLD))
+        return self._current >= shortest + max(_MIN_THRESHOLD, min(shortest / 8, _MAX_THRESHOLD))
 
     def _full(self, now: float) -> bool:
         """Whether a train of acknowledgments is as long as half of the round trip."""
