@@ -62,39 +62,49 @@ class RoundTrip:
             self.shortest = sample
         self.latest = sample
         srtt = self.srtt
-        if srtt:
-            self._refine(sample, settings.min_rto, una, nxt)
-        else:  # RFC 6298 §2.2
-            self.srtt = max(sample, 1e-6)
-            self.rttvar = sample / 2
-            self._variation = self._widest = max(2 * sample, settings.min_rto)
-            self._round_end = nxt
-        self.backoff = 0
-        self.rto = rto = min(self.srtt + self._variation, settings.max_rto)
-        if self._tail_probes:
-            self.pto = min(2 * self.srtt + GRANULARITY, rto)
-
-    def _refine(self, sample: float, least: float, una: int, nxt: int) -> None:
-        """RFC 6298 §2.3."""
-        error = sample - self.srtt
-        self.srtt += error / 8
-        if error < 0:  # a round trip that becomes shorter is no reason to wait longer: widen by an eighth only
-            error = -error - self.rttvar
-            if error > 0:
-                error /= 8
+        if srtt:  # RFC 6298 §2.3
+            error = sample - srtt
+            self.srtt = srtt = srtt + error / 8
+            deviation = self.rttvar
+            if error < 0:  # a round trip that becomes shorter is no reason to wait longer: widen by an eighth only
+                error = -error - deviation
+                if error > 0:
+                    error /= 8
+            else:
+                error -= deviation
+            self.rttvar = deviation = deviation + error / 4
+            width = 4 * deviation
+            if width > self._widest:
+                self._widest = width
+                if width > self._variation:
+                    self._variation = width
+            if una > self._round_end:
+                self._end_round(nxt, settings.min_rto)
         else:
-            error -= self.rttvar
-        self.rttvar += error / 4
-        width = 4 * self.rttvar
-        if width > self._widest:
-            self._widest = width
-            if width > self._variation:
-                self._variation = width
-        if una > self._round_end:
-            if self._widest < self._variation:
-                self._variation -= (self._variation - self._widest) / 4
-            self._round_end = nxt
-            self._widest = least
+            srtt = self._begin(sample, nxt, settings.min_rto)
+        self.backoff = 0
+        rto = srtt + self._variation
+        if rto > settings.max_rto:
+            rto = settings.max_rto
+        self.rto = rto
+        if self._tail_probes:
+            pto = 2 * srtt + GRANULARITY
+            self.pto = pto if pto < rto else rto
+
+    def _begin(self, sample: float, nxt: int, least: float) -> float:
+        """The first sample (RFC 6298 §2.2)."""
+        self.srtt = max(sample, 1e-6)
+        self.rttvar = sample / 2
+        self._variation = self._widest = max(2 * sample, least)
+        self._round_end = nxt
+        return self.srtt
+
+    def _end_round(self, nxt: int, least: float) -> None:
+        """A window of data was acknowledged: the variation may fall."""
+        if self._widest < self._variation:
+            self._variation -= (self._variation - self._widest) / 4
+        self._round_end = nxt
+        self._widest = least
 
     def fall_back(self, rto: float) -> None:
         """No measurement came from the handshake (RFC 6298 §5.7)."""
