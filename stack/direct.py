@@ -17,14 +17,16 @@ from weakref import WeakValueDictionary
 from ..transport.errors import error
 from .calls import DatagramSocket, StreamSocket
 from .calls import numbers as n
+from .calls.messages import Message, stamps_asked_for
 from .names import socket_address
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from ..link.packet import Buffer
     from ..net.address import Address
     from .calls import Socket
+    from .calls.messages import Control
     from .host import Host
     from .names import Names
 
@@ -235,11 +237,28 @@ class HostSocket(kernel.socket):
         return len(data), source
 
     def recvmsg(self, bufsize: int, ancbufsize: int = 0, flags: int = 0, /) -> tuple[bytes, list[Any], int, Any]:
-        if isinstance(self.calls, StreamSocket):
-            return self.recv(bufsize, flags), [], 0, None
-        payload, source = self._datagram(flags)
-        truncated = n.MSG_TRUNC if len(payload) > bufsize else 0
-        return bytes(payload[:bufsize]), [], truncated, socket_address(*source)
+        message = self._message(bufsize, flags)
+        control, given = list(message.control), message.flags
+        while control and sum(kernel.CMSG_SPACE(len(data)) for _, _, data in control) > ancbufsize:
+            control.pop()
+            given |= kernel.MSG_CTRUNC
+        source = None if message.source is None else socket_address(*message.source)
+        return message.data[:bufsize], control, given, source
+
+    def _message(self, size: int, flags: int) -> Message:
+        calls = self.calls
+        assert isinstance(calls, StreamSocket | DatagramSocket)
+        self._check_open()
+        if isinstance(calls, StreamSocket) and flags & n.MSG_WAITALL and not flags & n.MSG_ERRQUEUE:
+            return Message(self.recv(size, flags), [], 0, None)
+        while True:
+            message = None
+            with contextlib.suppress(BlockingIOError):
+                message = calls.receive_message(size, flags)
+            if message is not None:
+                self._carrier.poke()  # the window may have opened
+                return message
+            self._block(n.READABLE, flags | (kernel.MSG_DONTWAIT if flags & n.MSG_ERRQUEUE else 0))
 
     def _receive(self, size: int, flags: int) -> bytes:
         calls = self.calls
@@ -318,19 +337,22 @@ class HostSocket(kernel.socket):
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
     ) -> int:
-        data = b"".join(buffers)
-        return self.send(data, flags) if address is None else self.sendto(data, address)
+        data, control = b"".join(buffers), [(level, kind, bytes(value)) for level, kind, value in ancdata]
+        if isinstance(self.calls, StreamSocket):
+            return self._send(memoryview(data), flags, stamps_asked_for(control))
+        target = None if address is None else self._packed(address, "sendmsg")
+        return self._send_datagram([data], target, control)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         return int(self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
 
-    def _send(self, data: memoryview, flags: int) -> int:
+    def _send(self, data: memoryview, flags: int, stamped: int | None = None) -> int:
         calls = self.calls
         assert isinstance(calls, StreamSocket)
         self._check_open()
         while True:
             try:
-                sent = calls.send(data, flags)
+                sent = calls.send(data, flags, stamped=stamped)
             except BlockingIOError:
                 self._block(n.WRITABLE, flags)
             else:
@@ -350,11 +372,13 @@ class HostSocket(kernel.socket):
             data = data[room:]
             self._carrier.poke()
 
-    def _send_datagram(self, buffers: list[Buffer], target: tuple[Address, int] | None) -> int:
+    def _send_datagram(
+        self, buffers: list[Buffer], target: tuple[Address, int] | None, control: Sequence[Control] = ()
+    ) -> int:
         calls = self.calls
         assert isinstance(calls, DatagramSocket)
         self._check_open()
-        sent = calls.send(buffers, target)
+        sent = calls.send(buffers, target, control)
         self._carrier.poke()
         return sent
 

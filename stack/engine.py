@@ -48,6 +48,7 @@ class Engine:
         self._running = False
         self._used_memory = False
         host.advance(clock())
+        host.calls.epoch = time.time() - host.scheduler.now
         keep_frames()
 
     def register(self, descriptor: int, events: int, handler: Callable[[int], object]) -> None:

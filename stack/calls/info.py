@@ -71,6 +71,14 @@ def read_tcp_info(value: bytes) -> dict[str, int]:
     return dict(zip(_CODES, _INFO.unpack(value[: _INFO.size].ljust(_INFO.size, b"\0")), strict=True))
 
 
+def _pack(values: dict[str, int]) -> bytes:
+    return _INFO.pack(*(min(max(values.get(name, 0), 0), limit) for name, limit in _LIMITS.items()))
+
+
+#: The structure for a connection of which nothing is left.
+CLOSED_INFO: Final = _pack({"state": STATES[State.CLOSED]})
+
+
 def tcp_info(socket: Any) -> bytes:
     """The structure for a stream socket; what is unknown is zero. Times are in milliseconds where they say how long
     ago something was, else in microseconds; rates in bytes/s. The delivery rate is measured from the first call on."""
@@ -82,7 +90,7 @@ def tcp_info(socket: Any) -> bytes:
     else:
         controllers.measure_rate(connection)
         values = _states(connection) | _times(connection) | _sizes(connection) | _counts(connection)
-    return _INFO.pack(*(min(max(values.get(name, 0), 0), limit) for name, limit in _LIMITS.items()))
+    return _pack(values)
 
 
 def congestion_info(socket: Any) -> bytes:

@@ -20,12 +20,14 @@ from ...transport.tcp.state import OPENING, State
 from . import numbers as n
 from . import reading, report_options
 from .base import Socket, is_multicast
+from .messages import failure_report
 from .options import STREAM
 from .reports import Reports
 
 if TYPE_CHECKING:
     from ...link.packet import Buffer
     from ...net.address import Address
+    from ...net.failure import Failure
     from ...transport.tcp.connection import Connection
     from ...transport.tcp.listener import Listener
     from .table import Calls
@@ -505,6 +507,8 @@ class StreamSocket(Socket):
         self.linger = parent.linger
         self.receive_low_water = parent.receive_low_water
         self.values = dict(parent.values)
+        if self.options.failed is not None:
+            self.options.failed = self._on_failure
         self._connection = connection
         connection.observer = self._on_change
         self._name = connection.local
@@ -512,11 +516,16 @@ class StreamSocket(Socket):
         self.connected = True
 
     def _option_changed(self) -> None:
+        self.options.failed = self._on_failure if self.values.get((n.IPPROTO_IP, n.IP_RECVERR)) else None
         ports = self.calls.host.tcp.ports
         if ports.port_of(self):
             ports.amend(self, reuse=self.options.reuse, reuseport=self.reuseport)
         if self._connection is not None:
             self._connection.options_changed()
+
+    def _on_failure(self, failure: Failure) -> None:
+        """An ICMP error, and IP_RECVERR is set."""
+        self.report(failure_report(failure, failure.quote))
 
     def _on_change(self) -> None:
         connection = self._connection

@@ -13,6 +13,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from ..calls import DatagramSocket, StreamSocket
+from ..calls.info import CLOSED_INFO
 from ..control import (
     CONNECT_ARGUMENT,
     LISTEN_ARGUMENT,
@@ -166,9 +167,11 @@ class ControlConnection:
     def _on_the_departed(self, operation: int, inode: int, argument: bytes) -> bytes:
         """A descriptor that no gate serves any more: if its connection has died, what is left of it is why."""
         if operation == Operation.GETSOCKOPT:
-            level, option, _ = OPTION_ARGUMENT.unpack(argument)
+            level, option, size = OPTION_ARGUMENT.unpack(argument)
             if (level, option) == (kernel.SOL_SOCKET, kernel.SO_ERROR):
                 return self._server.causes.pop(inode, 0).to_bytes(4, sys.byteorder)  # an error is told once
+            if (level, option) == (kernel.IPPROTO_TCP, kernel.TCP_INFO):
+                return CLOSED_INFO[: max(size, 0)]
         raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
 
     def _query(self, serial: int, question: bytes) -> None:

@@ -76,6 +76,7 @@ class Kernel:
     def message(self, number: int, size: int, flags: int) -> tuple[object, ...]:
         """What recvmsg gives, but for the sender's port and for times."""
         data, control, given, _ = self.sockets[number].recvmsg(size, 1000, flags)
+        data = bytes(len(data)) if flags & kernel.MSG_TRUNC else data
         return data, [untimed(*one) for one in control], given
 
     def send_to(self, number: int, data: bytes, address: str, port: int) -> int:

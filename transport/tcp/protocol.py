@@ -210,8 +210,16 @@ class Tcp:
             return
         if failure.errno == errno.EMSGSIZE:
             timeouts.too_big(c)
-        elif c.state is State.SYN_SENT and (failure.hard or failure.reporter is None):
-            c.end(failure.errno)
+        elif c.state is State.SYN_SENT:
+            if c.options.failed is not None:
+                c.options.failed(failure)
+            if failure.hard or failure.reporter is None:
+                c.end(failure.errno)
+            else:
+                c.soft_error = failure.errno
+        elif c.options.failed is not None:
+            c.error = failure.errno  # the user wants to know of it at once, and decides himself what to do
+            c.tell()
         else:
             c.soft_error = failure.errno
 

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...net.failure import Failure
 from math import inf
 
 
@@ -170,5 +176,8 @@ class TcpOptions:
     #: A listener's connections keep their SYN: 1 from the IP header on, 2 from the link's.
     save_syn: int = 0
     saved_syn: bytes = b""
+    #: If the user wants to know of all ICMP errors (IP_RECVERR): told of those that keep a connection from being
+    #: opened; later ones are its ``error`` for once, without ending it.
+    failed: Callable[[Failure], object] | None = None
     #: Whether an address pair may be bound while TIME-WAIT holds it (SO_REUSEADDR).
     reuse: bool = False
