@@ -5,16 +5,22 @@ from __future__ import annotations
 import errno
 import socket as kernel
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from netower.app.namespace import inside
 from netower.link.datagram import DatagramLink
 from netower.link.tap import Tap
+from netower.stack.calls import numbers as n
 from netower.stack.inline import InlineHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+TCP_INQ = n.TCP_INQ
+TTL_OF_9 = (kernel.IPPROTO_IP, n.IP_TTL, (9).to_bytes(4, "little"))
 
 
 @pytest.fixture
@@ -59,6 +65,60 @@ def test_streams(ends: tuple[InlineHost, InlineHost]) -> None:
     here.run(0.1)
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_messages_with_control(ends: tuple[InlineHost, InlineHost]) -> None:
+    """Stamps of what was sent come with the error queue, those of what arrived, and other news, with the data."""
+    here, there = ends
+
+    def serve(host: InlineHost) -> None:
+        with host.create_server(("10.0.0.2", 80)) as listener:
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.setsockopt(kernel.IPPROTO_TCP, TCP_INQ, 1)
+                while len(accepted.recv(100, kernel.MSG_PEEK)) < 10:
+                    host.run(0.01)
+                data, control, flags, _ = accepted.recvmsg(4, 100)
+                assert (data, control, flags) == (
+                    b"0123",
+                    [(kernel.IPPROTO_TCP, TCP_INQ, (6).to_bytes(4, "little"))],
+                    0,
+                )
+                assert accepted.recvmsg(4)[2] == kernel.MSG_CTRUNC  # nowhere to put it
+                accepted.sendall(b"done")
+
+    thread = together(there, serve)
+    with here.create_connection(("10.0.0.2", 80), timeout=5) as client:
+        client.setsockopt(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, n.SOF_TIMESTAMPING_SOFTWARE)
+        stamped = [(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, n.SOF_TIMESTAMPING_TX_ACK.to_bytes(4, "little"))]
+        before = time.time()
+        assert client.sendmsg([b"01234", b"56789"], stamped) == 10
+        assert client.recv(100) == b"done"
+        _, control, flags, _ = client.recvmsg(0, 1000, n.MSG_ERRQUEUE)
+        assert flags == n.MSG_ERRQUEUE
+        assert [(level, kind) for level, kind, _ in control] == [
+            (kernel.SOL_SOCKET, n.SCM_TIMESTAMPING),
+            (0, n.IP_RECVERR),
+        ]
+        assert before - 1 < int.from_bytes(control[0][2][:8], "little") < before + 5
+        with pytest.raises(BlockingIOError):
+            client.recvmsg(0, 1000, n.MSG_ERRQUEUE)
+    thread.join()
+
+
+def test_datagrams_with_control(ends: tuple[InlineHost, InlineHost]) -> None:
+    here, there = ends
+    with here.socket(type=kernel.SOCK_DGRAM) as sender, there.socket(type=kernel.SOCK_DGRAM) as receiver:
+        receiver.bind(("10.0.0.2", 99))
+        for option in n.IP_RECVTTL, n.IP_RECVTOS, n.IP_PKTINFO:
+            receiver.setsockopt(kernel.IPPROTO_IP, option, 1)
+        thread = together(here, lambda _: sender.sendmsg([b"hello"], [TTL_OF_9], 0, ("10.0.0.2", 99)) and here.run(0.2))
+        receiver.settimeout(5)
+        data, control, flags, source = receiver.recvmsg(3, 1000)
+        assert (data, flags, source[0]) == (b"hel", kernel.MSG_TRUNC, "10.0.0.1")
+        assert [kind for _, kind, _ in control] == [n.IP_PKTINFO, n.IP_TTL, n.IP_TOS]
+        assert control[1] == TTL_OF_9
+        thread.join()
 
 
 def test_datagrams(ends: tuple[InlineHost, InlineHost]) -> None:
