@@ -150,22 +150,18 @@ def _meaningless(value: str) -> _Setting:
     return _Setting(lambda _: value, lambda _, text: None)
 
 
-def _sizes(first: str, initial: str, most: str, *, halved: bool) -> _Setting:
-    """Three sizes in bytes: the least (which does not matter here), the first, and what that may grow to.
-
-    ``halved``: of the first size Linux takes half for its own accounts.
-    """
-    part = 2 if halved else 1
+def _sizes(first: str, initial: str, most: str) -> _Setting:
+    """Three sizes in bytes: the least (which does not matter here), the first, and what that may grow to."""
 
     def show(host: Host) -> str:
         settings = host.settings.tcp
-        return f"{first} {getattr(settings, initial) * part} {getattr(settings, most)}"
+        return f"{first} {getattr(settings, initial)} {getattr(settings, most)}"
 
     def write(host: Host, text: str) -> None:
         _, middle, last = _integers(text, 3)
         if not 0 < middle <= last:
             raise ValueError("the sizes are in ascending order")
-        setattr(host.settings.tcp, initial, middle // part)
+        setattr(host.settings.tcp, initial, middle)
         setattr(host.settings.tcp, most, last)
 
     return _Setting(show, write)
@@ -285,8 +281,11 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_rto_max_ms", _seconds("settings.tcp.max_rto", per=1000)),
             ("tcp_pacing_ss_ratio", _percent("settings.tcp.pacing_slow_start", 1000)),
             ("tcp_pacing_ca_ratio", _percent("settings.tcp.pacing_avoidance", 1000)),
-            ("tcp_rmem", _sizes("4096", "receive_buffer", "max_receive_buffer", halved=True)),
-            ("tcp_wmem", _sizes("4096", "send_buffer", "max_send_buffer", halved=False)),
+            ("tcp_rmem", _sizes("4096", "receive_buffer", "max_receive_buffer")),
+            ("tcp_wmem", _sizes("4096", "send_buffer", "max_send_buffer")),
+            ("tcp_moderate_rcvbuf", _switch("settings.tcp.moderate_receive_buffer")),
+            ("tcp_comp_sack_nr", _number("settings.tcp.compressed_acks", 0, 255)),
+            ("tcp_comp_sack_delay_ns", _seconds("settings.tcp.compression_delay", per=1_000_000_000)),
             ("tcp_timestamps", _number("settings.tcp.timestamps", 0, 2)),
             ("tcp_dsack", _switch("settings.tcp.dsack")),
             ("tcp_recovery", _number("settings.tcp.recovery", 0, 255)),
@@ -316,11 +315,9 @@ _SETTINGS: Final[dict[str, _Setting]] = {
     **_under(
         _IPV4,
         (
-            ("tcp_moderate_rcvbuf", _constant("1")),
             ("tcp_congestion_control", _congestion()),
             ("tcp_available_congestion_control", _constant(" ".join(CONTROLLERS))),
             ("tcp_allowed_congestion_control", _constant(" ".join(CONTROLLERS))),
-            ("tcp_comp_sack_nr", _constant("0")),
             ("tcp_adv_win_scale", _constant("1")),
             ("tcp_no_metrics_save", _meaningless("1")),
             ("tcp_fastopen_blackhole_timeout_sec", _meaningless("0")),
@@ -334,7 +331,6 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_fack", _meaningless("0")),
             ("tcp_min_rtt_wlen", _meaningless("300")),
             ("tcp_low_latency", _meaningless("0")),
-            ("tcp_comp_sack_delay_ns", _meaningless("1000000")),
             ("tcp_comp_sack_slack_ns", _meaningless("100000")),
             ("conf.all.rp_filter", _meaningless("0")),
         ),

@@ -7,7 +7,7 @@ from math import inf
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from ...transport.tcp import controllers, ecn, pacing
+from ...transport.tcp import controllers, ecn, pacing, window
 from ...transport.tcp.bbr import Bbr
 from ...transport.tcp.segmentation import segments
 from ...transport.tcp.state import OPENING, State
@@ -142,7 +142,7 @@ def _times(c: Connection) -> dict[str, int]:
         "rto": _microseconds(rtt.rto),
         "ato": _microseconds(c.ato),
         "last_data_sent": _milliseconds(now - c.sent_at),
-        "last_data_recv": heard,
+        "last_data_recv": _milliseconds(now - c.data_at) if c.data_at > -inf else heard,
         "last_ack_recv": heard,
         "rtt": _microseconds(rtt.srtt),
         "rttvar": _microseconds(rtt.rttvar),
@@ -158,14 +158,15 @@ def _sizes(c: Connection) -> dict[str, int]:
     return {
         "snd_mss": mss,
         "rcv_mss": c.rcv_mss,
+        "rcv_rtt": _microseconds(c.right_sizing.rtt) if c.right_sizing is not None else 0,
         "pmtu": c.path.mtu,
-        "advmss": c.announced_mss,
+        "advmss": c.advertised_mss,
         "snd_ssthresh": ssthresh // mss if ssthresh < 1 << 30 else _INFINITE_SSTHRESH,
         "snd_cwnd": max(cwnd // mss, 1),
-        "rcv_ssthresh": c.rcv_space,
-        "rcv_space": c.rcv_space,
+        "rcv_ssthresh": c.rcv_ssthresh,
+        "rcv_space": c.right_sizing.space if c.right_sizing is not None else window.initial_space(c),
         "snd_wnd": c.snd_wnd,
-        "rcv_wnd": c.rcv_adv - c.rcv_nxt,
+        "rcv_wnd": c.rcv_adv - c.rcv_acked,
         "pacing_rate": _rate(pacing.rate(c)),
         "max_pacing_rate": _rate(c.options.max_pacing_rate),
         "delivery_rate": _rate(c.rate.noted) if c.rate is not None else 0,

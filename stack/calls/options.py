@@ -145,7 +145,9 @@ def _set_datagram_buffer(socket: Any, value: int) -> None:
 
 
 def _get_receive_buffer(socket: Any) -> int:
-    return 2 * int(socket.options.receive_buffer or socket.calls.host.tcp.settings.receive_buffer)
+    if socket.connection is not None:
+        return int(socket.connection.rcv_buffer)
+    return int(socket.options.receive_buffer or socket.calls.host.tcp.settings.receive_buffer)
 
 
 def _set_receive_buffer(socket: Any, value: int) -> None:
@@ -153,7 +155,7 @@ def _set_receive_buffer(socket: Any, value: int) -> None:
 
 
 def _force_receive_buffer(socket: Any, value: int) -> None:
-    socket.options.receive_buffer = max(min(value, INT_MAX // 2), _MIN_RECEIVE_BUFFER // 2)
+    socket.options.receive_buffer = max(2 * min(value, INT_MAX // 2), _MIN_RECEIVE_BUFFER)
 
 
 def _get_send_buffer(socket: Any) -> int:

@@ -139,7 +139,7 @@ def _internals(connection: Connection) -> Iterator[tuple[str, Any]]:
     yield "retrans", f"{connection.retries}/{connection.retransmissions}"
     if connection.counts.delivered_marked:
         yield "delivered_ce", connection.counts.delivered_marked
-    yield "rcv_space", connection.rcv_space
+    yield "rcv_ssthresh", connection.rcv_ssthresh
     yield "snd_wnd", connection.snd_wnd
 
 

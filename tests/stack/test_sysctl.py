@@ -86,7 +86,7 @@ def test_changes_reach_the_host() -> None:
     sysctl.write(host, "net.ipv4.ip_local_port_range", "5000 5001")
     sysctl.write(host, "net.ipv4.ip_forward", "1")
     settings = host.settings.tcp
-    assert (settings.orphan_retries, settings.receive_buffer, settings.max_receive_buffer) == (8, 50000, 200000)
+    assert (settings.orphan_retries, settings.receive_buffer, settings.max_receive_buffer) == (8, 100000, 200000)
     assert host.udp.ports.ephemeral == host.tcp.ports.ephemeral == (5000, 5001)
     assert host.internet.forwarding is True
 

@@ -35,7 +35,7 @@ def test_the_syn_says_what_we_have() -> None:
     syn = peer.one()
     assert (syn.options.mss, syn.options.window_shift, syn.options.sack_permitted) == (1460, 7, True)
     assert syn.options.timestamp is not None
-    assert (syn.flags, syn.window, syn.ack) == (SYN, 65535, 0)
+    assert (syn.flags, syn.window, syn.ack) == (SYN, 64240, 0)
 
 
 @pytest.mark.parametrize("timestamps", [False, True])
@@ -49,7 +49,8 @@ def test_options_hold_only_if_both_have_them(timestamps: bool, shift: int | None
     assert (answer.options.window_shift is not None) == (shift is not None)
     connection = peer.tcp.connections[next(iter(peer.tcp.connections))]
     assert connection.mss == (1448 if timestamps else 1460)
-    assert connection.rcv_limit == (4 << 20 if shift else 65535)
+    assert answer.window == (65160 if timestamps else 64240)  # whole segments
+    assert (connection.rcv_clamp > 65535) == (shift is not None)
 
 
 def test_a_syn_without_options_gets_the_default_mss() -> None:

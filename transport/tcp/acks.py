@@ -23,7 +23,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import output, timers
+from . import output, right_sizing, timers, window
 from .header import FIN, HEADER_SIZE, PSH, SYN, URG
 from .state import State
 
@@ -45,9 +45,15 @@ _TIMESTAMPS_SIZE: Final = 12
 _ENDS: Final = FIN | SYN | PSH | URG
 
 
-def arrived(c: Connection, full: int, header: int, flags: int) -> None:
-    """The next data are there: segments of ``full`` bytes, with TCP headers of ``header`` bytes."""
-    measure(c, full, header, flags)
+def arrived(c: Connection, size: int, full: int, header: int, flags: int, echo: int) -> None:
+    """The next data are there: ``size`` bytes in segments of ``full`` bytes with TCP headers of ``header`` bytes, which
+    echo the timestamp ``echo`` (or 0)."""
+    c.rcv_charge += window.cost(size)
+    if full == c.rcv_mss and not flags & PSH:
+        c.last_size = 0
+    else:
+        measure(c, size, full, header, flags)
+    right_sizing.arrived(c, size, echo)
     now = c.heard_at
     gap = now - c.data_at
     c.data_at = now
@@ -62,14 +68,17 @@ def arrived(c: Connection, full: int, header: int, flags: int) -> None:
         c.ato = min(ato / 2 + gap, c.rtt.rto)
     elif gap > c.rtt.rto:
         quicken(c, c.tcp.settings.quick_acks)  # the peer may have restarted slowly
+    if c.rcv_ssthresh < c.rcv_clamp:
+        window.grow(c, size)
 
 
-def measure(c: Connection, full: int, header: int, flags: int) -> None:
+def measure(c: Connection, size: int, full: int, header: int, flags: int) -> None:
     """Guess what a full segment of the peer is: the longest yet, or what came twice in a row."""
     last, c.last_size = c.last_size, 0
     if full >= c.rcv_mss:
         if full > c.rcv_mss:
             c.rcv_mss = min(full, c.advertised_mss)
+            window.rescale(c, size)
         if flags & PSH and not c.pushed:
             c.pushed = 1
         return
@@ -113,7 +122,9 @@ def repaired(c: Connection) -> None:
 
 def due(c: Connection, owed: int) -> bool:
     """At the end of a batch: whether to acknowledge now. If not, the timer will see to the ``owed`` bytes."""
-    if owed > c.rcv_mss or (c.quick and c.pingpong < PINGPONG):
+    if owed > c.rcv_mss and (not c.readable or window.select(c) >= c.rcv_adv - c.rcv_acked):
+        return True  # if the window cannot keep up, reading will tell that it has moved
+    if c.quick and c.pingpong < PINGPONG:
         return True
     reassembly = c.reassembly
     if reassembly is not None and len(reassembly):
@@ -130,7 +141,8 @@ def _early_due(c: Connection, reassembly: Reassembly) -> bool:
     if reassembly.duplicates < _DUPLICATES:
         reassembly.duplicates += 1
         return True
-    round_trip = min(c.rcv_rtt, c.rtt.srtt or c.rcv_rtt)
+    round_trip = c.right_sizing.rtt if c.right_sizing is not None else 0.0
+    round_trip = min(round_trip, c.rtt.srtt or round_trip)
     if not round_trip:
         return True
     reassembly.compressed += 1
@@ -183,12 +195,14 @@ def sent(c: Connection) -> None:
         c.reassembly.untold = False
 
 
-def read(c: Connection) -> None:
-    """The user has read: is there a reason to acknowledge at once?"""
+def read(c: Connection) -> bool:
+    """The user has read, and data were not acknowledged yet: whether that is done now."""
     owed = c.rcv_nxt - c.rcv_acked
-    if owed > c.rcv_mss or (owed and not c.readable and (c.pushed > 1 or (c.pushed and c.pingpong < PINGPONG))):
-        c.must_acknowledge = True
-        c.mark()
+    if owed <= c.rcv_mss and (c.readable or not c.pushed or (c.pushed == 1 and c.pingpong >= PINGPONG)):
+        return False
+    c.must_acknowledge = True
+    c.mark()
+    return True
 
 
 def choose(c: Connection, quickly: bool, *, lasting: bool) -> None:

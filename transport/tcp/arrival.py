@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, Final
 
-from . import acks, ecn, opening, output, recovery, sack, timers, urgent
+from . import acks, ecn, opening, output, recovery, right_sizing, sack, timers, urgent, window
 from .header import ACK, CWR, ECE, FIN, HEADER_SIZE, RST, SYN, URG
 from .options import ALIGNED, TIMESTAMPS_ALIGNED
 from .reassembly import Reassembly
@@ -44,6 +44,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
         and flags & _JUDGED == ACK
         and seq == rcv_nxt & MASK
         and size <= self.rcv_adv - rcv_nxt
+        and self.rcv_charge + size <= self.rcv_buffer
         and self.reassembly is None
         and (not self.ecn or not size or ecn.is_usual(self, packet))
     ):
@@ -81,7 +82,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
         self.heard_at = self.tcp.scheduler.now
         if size:
             deliver(self, memoryview(data)[start : packet.end])
-            acks.arrived(self, packet.segment_size or size, start - packet.offset, flags)
+            acks.arrived(self, size, packet.segment_size or size, start - packet.offset, flags, echo)
         if not self.dirty:
             self.dirty = True
             self.tcp.mark(self)
@@ -152,10 +153,14 @@ def _acceptable(c: Connection, segment: Segment) -> bool:
     """First, check the sequence number (RFC 9293 §3.10.7.4).
 
     A segment at the very edge of the window is let through for its ACK and RST (MUST-66); its text is cut away later.
+    One that goes beyond the edge is dropped whole, as on Linux; unless it is the next and nothing waits to be read:
+    then it is taken whole, for the sake of peers that do not look at the window.
     """
     length = segment.length
     if not length:
         return c.rcv_nxt <= segment.seq <= c.rcv_adv
+    if segment.seq + len(segment.payload) > c.rcv_adv > c.rcv_nxt and (c.readable or segment.seq > c.rcv_nxt):
+        return False
     return segment.seq + length > c.rcv_nxt and (segment.seq < c.rcv_adv or segment.seq == c.rcv_nxt)
 
 
@@ -243,7 +248,7 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
         c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
         c.end(errno.ECONNRESET)
         return
-    if end > c.rcv_adv:
+    if end > c.rcv_adv and (c.readable or c.rcv_adv == c.rcv_nxt):
         payload = payload[: max(c.rcv_adv - seq, 0)]
         end = seq + len(payload)
         acks.strange(c)
@@ -255,8 +260,12 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
         _out_of_order(c, segment, payload)
         return
     if end > c.rcv_nxt:
+        if not _keep(c, payload):
+            return
+        c.rcv_adv = max(c.rcv_adv, end)
         deliver(c, payload[c.rcv_nxt - seq :])
-        acks.arrived(c, segment.packet.segment_size or len(payload), segment.header_size, segment.flags)
+        full, echo = segment.packet.segment_size or len(payload), segment.options.timestamp_echo
+        acks.arrived(c, len(payload), full, segment.header_size, segment.flags, echo)
         if c.reassembly is not None:
             _fill(c, c.reassembly)
     elif payload:
@@ -267,13 +276,18 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
 
 
 def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
-    if payload or segment.flags & FIN:
+    if (payload or segment.flags & FIN) and _keep(c, payload):
         if c.reassembly is None:
             c.reassembly = Reassembly()
         c.reassembly.insert(segment.seq, payload)
         if payload:
-            acks.measure(c, segment.packet.segment_size or len(payload), segment.header_size, segment.flags)
+            size = len(payload)
+            c.reassembly.charge += window.cost(size)
+            acks.measure(c, size, segment.packet.segment_size or size, segment.header_size, segment.flags)
+        if c.right_sizing is not None:
+            right_sizing.want(c, c.right_sizing.space, c.right_sizing.space)
         if c.sack:
+            window.grow(c, len(payload))
             sack.early(c, c.reassembly, segment.seq, segment.seq + len(payload))
         else:
             # RFC 5681 §4.2: a duplicate ACK for each segment, at once, so that the peer can tell how many arrived.
@@ -281,9 +295,24 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
                 output.acknowledge(c)
 
 
+def _keep(c: Connection, payload: memoryview) -> bool:
+    """Whether there is memory for ``payload``. If not, the window is closed: what the peer may send has turned out to
+    need more than it should."""
+    used = c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
+    if used + len(payload) <= c.rcv_buffer or window.make_room(c, len(payload)):
+        return True
+    if c.readable:  # reading will open it again
+        c.rcv_adv = c.rcv_nxt
+    c.must_acknowledge = True
+    return False
+
+
 def _fill(c: Connection, reassembly: Reassembly) -> None:
+    before, charge = reassembly.size, reassembly.charge
     for piece in reassembly.take(c.rcv_nxt):
         deliver(c, piece)
+    reassembly.charge = charge * reassembly.size // before if before else 0
+    c.rcv_charge += charge - reassembly.charge
     if not len(reassembly):
         if c.fin_seq < 0:
             c.reassembly = None

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .rack import Rack
     from .ranges import Range
     from .reassembly import Reassembly
+    from .right_sizing import RightSizing
     from .scoreboard import Scoreboard
     from .settings import TcpOptions
     from .undo import Undo
@@ -116,14 +117,15 @@ class Connection:
         "rate",
         "rcv_acked",
         "rcv_adv",
-        "rcv_grow_at",
-        "rcv_limit",
+        "rcv_buffer",
+        "rcv_charge",
+        "rcv_clamp",
         "rcv_mss",
         "rcv_nxt",
-        "rcv_rtt",
+        "rcv_ratio",
         "rcv_scaling",
         "rcv_shift",
-        "rcv_space",
+        "rcv_ssthresh",
         "rcv_up",
         "readable",
         "reassembly",
@@ -137,6 +139,7 @@ class Connection:
         "retransmissions",
         "retransmit_at",
         "retries",
+        "right_sizing",
         "room_wanted",
         "rtt",
         "rtt_time",
@@ -197,7 +200,6 @@ class Connection:
         #: An established connection without anything unusual: arriving segments may take the short way.
         self.predicted = False
 
-        self.rcv_limit = self.rcv_space = 0
         iss, offset = tcp.initial_numbers.choose(self.key, tcp.scheduler.now)
         self.timestamp_offset = 0 if settings.timestamps == _PLAIN_TIMESTAMPS else offset
         self.start_sending(iss)
@@ -245,14 +247,14 @@ class Connection:
         self.at_end = False
         self.reassembly: Reassembly | None = None
         self.fin_seq = -1
-        self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_grow_at = self.rcv_up = 0
+        self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_charge = self.rcv_up = 0
         #: How ACKs wait (acks.py): the peer's full segments as we guess, and the last shorter one; how long an ACK may
         #: wait, 0 before the first data; ACKs that do not wait; answers that came soon; 1 or 2: data were pushed.
         self.rcv_mss = acks.LEAST_MSS
         self.last_size = self.quick = self.pushed = 0
         self.ato = 0.0
-        #: The round trip as seen by how data come in, in seconds, or 0.
-        self.rcv_rtt = 0.0
+        self.rcv_buffer = self.rcv_ratio = self.rcv_clamp = self.rcv_ssthresh = 0
+        self.right_sizing: RightSizing | None = None
         self.pingpong = 0 if self.options.quick_ack else acks.PINGPONG
         self.must_acknowledge = False
         self.ts_recent = 0
@@ -398,7 +400,7 @@ class Connection:
     def options_changed(self) -> None:
         """Act on a change in ``options`` (nodelay and cork off send what they held back; keep-alive starts)."""
         self.use_path(self.path)
-        window.configure(self)
+        window.options_changed(self)
         if self.options.send_buffer:
             self.snd_limit = self.options.send_buffer
         if self.state is not State.CLOSED and self.state not in OPENING:
@@ -443,6 +445,7 @@ class Connection:
         settings = self.tcp.settings
         if not self.early:
             controllers.start(self)
+            window.open_up(self)
         self.early = False
         if self.retransmissions > 1 and not spurious:
             self.congestion.cwnd = self.mss  # RFC 6928 §2: more than one SYN was lost (for RFC 5681 §3.1 one is enough)

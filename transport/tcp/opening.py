@@ -31,10 +31,8 @@ def syn_arrives(c: Connection, segment: Segment) -> None:
     if options.mss:
         c.peer_mss = options.mss
     if options.window_shift is None or not c.rcv_scaling:  # RFC 7323 §2.2: both or neither
-        c.rcv_scaling = False
-        c.snd_shift = c.rcv_shift = 0
-        c.rcv_limit = min(c.rcv_limit, 65535)
-        c.rcv_space = min(c.rcv_space, c.rcv_limit)
+        c.snd_shift = 0
+        window.unscaled(c)
     else:
         c.snd_shift = options.window_shift
     if options.timestamp is None:  # RFC 7323 §3.2
@@ -45,6 +43,8 @@ def syn_arrives(c: Connection, segment: Segment) -> None:
     ecn.syn_arrives(c, segment)
     c.snd_wnd = c.max_snd_wnd = segment.window  # never scaled in a SYN
     c.use_path(c.path)
+    if c.state is State.SYN_RECEIVED:
+        window.configure(c)
     c.snd_wl1, c.snd_wl2 = segment.seq, c.snd_una
 
 
@@ -137,6 +137,7 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
         if len(listener.early) < limit and not listener.full and (payload or cookie):
             c.early = True
             controllers.start(c)
+            window.open_up(c)
             if payload:
                 arrival.deliver(c, payload[: c.rcv_adv - c.rcv_nxt])
             listener.opened_early(c)
@@ -154,7 +155,7 @@ def answer_with_cookie(c: Connection, segment: Segment) -> None:
     iss = tcp.syn_cookies.make(c.key, segment.seq, c.peer_mss, now)
     tcp.counters["tcp.syn_cookies_sent"] += 1
     flags = SYN | ACK | ECE if marked else SYN | ACK
-    tcp.send_bare(segment.packet, iss, c.rcv_nxt, flags, window=min(c.rcv_space, 65535), options=options)
+    tcp.send_bare(segment.packet, iss, c.rcv_nxt, flags, window=min(c.rcv_adv - c.rcv_acked, 65535), options=options)
 
 
 def recall_syn(c: Connection, segment: Segment) -> bool:

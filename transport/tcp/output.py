@@ -155,13 +155,15 @@ def send_syn(c: Connection) -> None:
     if not c.rtt_time:
         c.rtt_time = c.tcp.scheduler.now
     offset = (HEADER.size + len(options)) << 10
-    field = min(c.rcv_space - c.readable, 65535)
+    offered = c.rcv_adv - c.rcv_acked
+    field = min(offered, 65535)  # never scaled in a SYN (RFC 7323 §2.2)
     size = HEADER.size + len(options) + data
     header = bytearray(
         HEADER.pack(c.local[1], c.remote[1], c.iss & MASK, number, offset | flags | marks, field, _pseudo(c, size), 0)
     )
     header += options
     c.rcv_acked = c.rcv_nxt
+    c.rcv_adv = c.rcv_nxt + offered
     c.must_acknowledge = False
     _account(c, c.iss, c.iss + 1 + data)
     _send(c, [header, *c.buffer.slices(c.iss + 1, data)] if data else [header], 0)

@@ -24,6 +24,7 @@ class Reassembly:
         "_pieces",
         "_runs",
         "_starts",
+        "charge",
         "compressed",
         "duplicates",
         "duplicates_of",
@@ -41,6 +42,8 @@ class Reassembly:
         self.latest: list[Range] = []
         #: What of the last piece had been here before, or None.
         self.repeated: Range | None = None
+        #: The memory that the pieces count for (window.py).
+        self.charge = 0
         #: Something arrived early, and no ACK has told it yet.
         self.untold = False
         #: How many ACKs that would have told early data wait to be one, and how many in a row were sent for the same
@@ -49,6 +52,16 @@ class Reassembly:
 
     def __len__(self) -> int:
         return len(self._pieces)
+
+    @property
+    def size(self) -> int:
+        """How many bytes wait."""
+        return self._runs.size
+
+    @property
+    def end(self) -> int:
+        """The sequence number after the last one that waits. Raises IndexError when there is none."""
+        return self._runs.end
 
     def insert(self, start: int, piece: memoryview) -> None:
         """Keep ``piece``, whose first byte has sequence number ``start``, as far as it is new."""

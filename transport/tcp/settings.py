@@ -43,9 +43,12 @@ class TcpSettings:
     compression_delay: float = 0.001
     #: Segments (RFC 6928).
     initial_window: int = 10
-    #: The receive window starts with the first and grows up to the second (tcp_rmem).
-    receive_buffer: int = 65535
-    max_receive_buffer: int = 4 << 20
+    #: The memory for receiving, of which about half is data: a connection begins with the first, which grows up to the
+    #: second (tcp_rmem).
+    receive_buffer: int = 131072
+    max_receive_buffer: int = 6 << 20
+    #: Let it grow (tcp_moderate_rcvbuf).
+    moderate_receive_buffer: bool = True
     #: What a connection takes from its user before it is acknowledged: from the first up to the second (tcp_wmem).
     send_buffer: int = 256 << 10
     max_send_buffer: int = 4 << 20
@@ -145,7 +148,7 @@ class TcpOptions:
     user_timeout: float = 0.0
     syn_retries: int | None = None
     fin_timeout: float | None = None
-    #: Fixed buffer sizes in bytes; None: grown as needed.
+    #: Fixed buffer sizes in bytes, the first with what data cost beside their size; None: grown as needed.
     receive_buffer: int | None = None
     send_buffer: int | None = None
     #: The congestion controller, by its name in `controllers`; empty: the host's.

@@ -1,52 +1,245 @@
-"""The receive window: how much the peer may send (RFC 9293 §3.8.6)."""
+"""The receive window: how much the peer may send (RFC 9293 §3.8.6), in the way of Linux.
+
+Theory of operation
+===================
+The user lends a connection memory, ``rcv_buffer`` bytes. Data cost more than their size: `cost` is what a segment takes
+in Linux's accounts, and ``rcv_ratio`` (in 256ths) the part of it that is data, by the largest segments seen. So
+
+    window <= (rcv_buffer - what waits, with its cost) * rcv_ratio
+
+The window offered has two more bounds: ``rcv_clamp``, the most there will ever be, and ``rcv_ssthresh``, which starts
+low and grows with each segment that turns out to be worth its memory. The right edge, ``rcv_adv``, never moves back
+(SHOULD-14), and moves on only by what is worth it (§3.8.6.2.2). How the memory grows with what the user reads is
+`right_sizing`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from . import acks
+from . import acks, right_sizing
 from .options import MAX_WINDOW_SHIFT
+from .state import State
 
 if TYPE_CHECKING:
     from .connection import Connection
 
+_RATIO_BITS: Final = 8
+_HALF: Final = 1 << _RATIO_BITS - 1
+_UNSCALED: Final = 65535
+#: What Linux keeps beside a packet, in front of it and behind; and the smallest piece of memory that it takes for one.
+_BESIDE: Final = 256
+_AROUND: Final = 64 + 320
+_HEADERS: Final = 40
+_LEAST_PIECE: Final = 704
+_PAGE: Final = 4096
+#: TCP_INIT_CWND: what a peer sends in its first round trip.
+_INITIAL_SEGMENTS: Final = 10
+_LEAST_CLAMP: Final = 1152
+_TINY_MSS: Final = 88
+#: Segments smaller than this do not let the window grow.
+_GROWING: Final = 128
+
+
+def cost(size: int) -> int:
+    """The memory that a segment of ``size`` bytes counts for."""
+    piece = size + _HEADERS + _AROUND
+    if piece <= _PAGE:
+        return (1 << (piece - 1).bit_length() if piece > _LEAST_PIECE else _LEAST_PIECE) + _BESIDE
+    return -(-piece // _PAGE) * _PAGE + 4 * _BESIDE
+
+
+def space(c: Connection) -> int:
+    """How much data there is room for."""
+    used = c.rcv_charge
+    if c.reassembly is not None:
+        used += c.reassembly.charge
+    return max(c.rcv_buffer - used, 0) * c.rcv_ratio >> _RATIO_BITS
+
+
+def full_space(c: Connection) -> int:
+    """How much data there were room for if none waited."""
+    return c.rcv_buffer * c.rcv_ratio >> _RATIO_BITS
+
+
+# -- from the SYN on ---------------------------------------------------------------------------------------------------
+
 
 def configure(c: Connection) -> None:
-    """Set the receive buffer's size from options and settings, and before the handshake the scale that goes with it."""
-    settings = c.tcp.settings
-    fixed = c.options.receive_buffer
-    clamp = c.options.window_clamp
-    limit = fixed or settings.max_receive_buffer
-    if clamp:
-        limit = min(limit, clamp)
-    if not c.rcv_nxt and c.rcv_scaling:
-        c.rcv_shift = min((limit >> 16).bit_length(), MAX_WINDOW_SHIFT)
-    c.rcv_limit = min(limit, 65535 << c.rcv_shift)
-    if fixed or not c.rcv_nxt:
-        c.rcv_space = fixed or settings.receive_buffer
-    c.rcv_space = min(c.rcv_space, c.rcv_limit)
+    """Choose the window that our SYN offers, and its scale, from options and settings."""
+    settings, options = c.tcp.settings, c.options
+    c.rcv_buffer = options.receive_buffer or settings.receive_buffer
+    c.rcv_ratio = _HALF
+    full = full_space(c)
+    clamp = options.window_clamp or _UNSCALED << MAX_WINDOW_SHIFT
+    if options.receive_buffer:
+        clamp = min(clamp, full)
+    mss = c.advertised_mss if c.state is State.SYN_RECEIVED else c.announced_mss
+    offered = min(full, clamp)
+    if offered > mss:
+        offered -= offered % mss
+    c.rcv_shift = 0
+    if c.rcv_scaling:
+        most = min(max(offered, settings.max_receive_buffer), clamp)
+        c.rcv_shift = min(max(most.bit_length() - 16, 0), MAX_WINDOW_SHIFT)
+    c.rcv_clamp = min(clamp, _UNSCALED << c.rcv_shift)
+    c.rcv_ssthresh = min(offered, _UNSCALED)
+    c.rcv_adv = c.rcv_acked + c.rcv_ssthresh
 
 
 def start(c: Connection, irs: int) -> None:
     """The peer's initial sequence number is known: its stream begins after it."""
+    offered = c.rcv_adv - c.rcv_acked
     c.irs = irs
     c.rcv_nxt = c.rcv_acked = irs + 1
-    c.rcv_adv = c.rcv_nxt + min(c.rcv_space, 65535)  # the window of a SYN is not scaled (RFC 7323 §2.2)
-    c.rcv_grow_at = c.rcv_nxt + c.rcv_space
+    c.rcv_adv = c.rcv_nxt + offered
+
+
+def unscaled(c: Connection) -> None:
+    """The peer does not know window scaling (RFC 7323 §2.2)."""
+    c.rcv_scaling = False
+    c.rcv_shift = 0
+    c.rcv_clamp = min(c.rcv_clamp, _UNSCALED)
+
+
+def open_up(c: Connection) -> None:
+    """Data may come: with all options known, the rest is decided."""
+    most, mss = full_space(c), c.advertised_mss
+    c.rcv_clamp = min(c.rcv_clamp, most)
+    if c.rcv_clamp > 2 * mss and c.rcv_clamp + mss > most:
+        c.rcv_clamp = max(2 * mss, most - mss)
+    c.rcv_ssthresh = min(c.rcv_ssthresh, c.rcv_clamp)
+    c.rcv_mss = max(min(mss, (c.rcv_adv - c.rcv_acked) // 2, acks.LEAST_MSS), _TINY_MSS)
+
+
+def initial_space(c: Connection) -> int:
+    """What the user is expected to read in the first round trip."""
+    return min(c.rcv_ssthresh, c.rcv_adv - c.rcv_acked, _INITIAL_SEGMENTS * c.advertised_mss)
+
+
+def options_changed(c: Connection) -> None:
+    """SO_RCVBUF or TCP_WINDOW_CLAMP were set."""
+    options = c.options
+    if options.receive_buffer:
+        c.rcv_buffer = options.receive_buffer
+    if options.window_clamp:
+        clamp(c, options.window_clamp)
+
+
+def clamp(c: Connection, most: int) -> None:
+    """Offer no more than ``most`` from now on."""
+    most = max(min(most, c.options.window_clamp or most), _LEAST_CLAMP)
+    if most < c.rcv_clamp:
+        c.rcv_ssthresh = min(c.rcv_ssthresh, most)
+    elif most > c.rcv_clamp:
+        c.rcv_ssthresh = max(c.rcv_ssthresh, min(c.rcv_adv - c.rcv_acked, most))
+    c.rcv_clamp = most
+
+
+# -- what goes out -----------------------------------------------------------------------------------------------------
+
+
+def select(c: Connection) -> int:
+    """The window that there is room for, without regard to what was offered before."""
+    free, full, mss = space(c), min(c.rcv_clamp, full_space(c)), c.rcv_mss
+    if mss > full:
+        mss = full
+    shift = c.rcv_shift
+    if free < full >> 1:
+        c.quick = 0
+        free = free >> shift << shift
+        if free < full_space(c) >> 4 or free < mss:
+            return 0
+    if free > c.rcv_ssthresh:
+        free = c.rcv_ssthresh
+    if shift:
+        return -(-free >> shift) << shift
+    window = c.rcv_adv - c.rcv_acked
+    if window <= free - mss or window > free:
+        return free - free % mss
+    if mss == full and free > window + (full >> 1):
+        return free
+    return window
 
 
 def offer(c: Connection) -> int:
-    """The window field of a segment that goes out now.
+    """The window field of a segment that goes out now."""
+    offered = c.rcv_adv - c.rcv_nxt
+    window = select(c)
+    shift = c.rcv_shift
+    if window < offered:
+        window = -(-offered >> shift) << shift
+    c.rcv_adv = c.rcv_nxt + window
+    field = window >> shift
+    return field if field < _UNSCALED else _UNSCALED
 
-    The right edge moves only to the right (RFC 9293 §3.8.6, SHOULD-14), and only by a step worth it
-    (§3.8.6.2.2). Rounding by the scale may show the peer up to a unit less than what is accepted.
+
+# -- what comes in -----------------------------------------------------------------------------------------------------
+
+
+def rescale(c: Connection, size: int) -> None:
+    """The peer sends larger segments than before, this one with ``size`` bytes: how much of the memory is data?"""
+    ratio = max((size << _RATIO_BITS) // cost(size), 1)
+    if ratio != c.rcv_ratio:
+        c.rcv_ratio = ratio
+        clamp(c, full_space(c))
+        if c.right_sizing is not None:
+            c.right_sizing.space = min(c.right_sizing.space, c.rcv_clamp)
+
+
+def grow(c: Connection, size: int) -> None:
+    """Data of ``size`` bytes came, and it was worth its memory: the peer may send more, while there is room."""
+    room = min(c.rcv_clamp, space(c)) - c.rcv_ssthresh
+    if room <= 0 or size < _GROWING:
+        return
+    memory = cost(size) * c.rcv_ratio >> _RATIO_BITS
+    step = 2 * c.advertised_mss if memory <= size else _cautious_step(c, memory, size)
+    if step:
+        c.rcv_ssthresh += min(room, max(step, 2 * size))
+        c.quick |= 1
+
+
+def _cautious_step(c: Connection, memory: int, size: int) -> int:
+    """For small segments, which cost more: the larger the window already, the better they have to be."""
+    memory >>= 1
+    window = (c.tcp.settings.max_receive_buffer * c.rcv_ratio >> _RATIO_BITS) >> 1
+    while c.rcv_ssthresh <= window:
+        if memory <= size:
+            return 2 * c.rcv_mss
+        memory >>= 1
+        window >>= 1
+    return 0
+
+
+def make_room(c: Connection, size: int) -> bool:
+    """Whether ``size`` more bytes may be kept, although what waits takes all the memory by Linux's accounts.
+
+    Here small pieces are put together, so they cost less than that; the rest is dropped, and the window closed.
     """
-    edge = c.rcv_nxt + c.rcv_space - c.readable
-    step = edge - c.rcv_adv
-    if step > 0 and (step >= c.rcv_mss or step * 2 >= c.rcv_space):
-        c.rcv_adv = edge
-    field = (c.rcv_adv - c.rcv_nxt) >> c.rcv_shift
-    return field if field < 65536 else 65535
+    waiting = c.readable + (c.reassembly.size if c.reassembly is not None else 0)
+    if waiting:
+        c.quick = 0
+        used = c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
+        if not c.options.receive_buffer:
+            c.rcv_buffer = max(c.rcv_buffer, min(used, c.tcp.settings.max_receive_buffer))
+        if used > c.rcv_buffer:
+            c.rcv_ssthresh = min(c.rcv_clamp, 2 * c.advertised_mss)
+        if used + size > c.rcv_buffer:
+            _collapse(c)
+            used = c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
+        if used + size <= c.rcv_buffer:
+            return True
+    c.tcp.counters["tcp.no_room"] += 1
+    return not waiting
+
+
+def _collapse(c: Connection) -> None:
+    c.rcv_charge = min(c.rcv_charge, c.readable)
+    if c.reassembly is not None:
+        c.reassembly.charge = min(c.reassembly.charge, c.reassembly.size)
+
+
+# -- what is read ------------------------------------------------------------------------------------------------------
 
 
 def consume(self: Connection, size: int) -> None:
@@ -63,21 +256,20 @@ def consume(self: Connection, size: int) -> None:
             break
         left -= len(first)
         received.popleft()
-    self.readable -= size
-    if self.rcv_nxt >= self.rcv_grow_at:
-        _grow(self)
-    # A window update is due when it at least doubles what the peer has left (as Linux does).
-    offered = self.rcv_adv - self.rcv_nxt
-    edge = self.rcv_nxt + self.rcv_space - self.readable
-    if edge - self.rcv_adv >= max(offered, min(self.rcv_space >> 1, 2 * self.rcv_mss)) and not self.at_end:
-        self.must_acknowledge = True
-        self.mark()
-    elif self.rcv_nxt != self.rcv_acked:
-        acks.read(self)
+    before = self.readable
+    self.readable = after = before - size
+    self.rcv_charge = self.rcv_charge * after // before if after else 0
+    if self.right_sizing is not None:
+        right_sizing.user_read(self, self.right_sizing)
+    if self.rcv_nxt == self.rcv_acked or not acks.read(self):
+        _update(self)
 
 
-def _grow(c: Connection) -> None:
-    """A whole window has come in and its reader keeps up: let the peer send twice as much at a time."""
-    if c.readable * 2 < c.rcv_space < c.rcv_limit and not c.options.receive_buffer:
-        c.rcv_space = min(c.rcv_space * 2, c.rcv_limit)
-    c.rcv_grow_at = c.rcv_nxt + c.rcv_space
+def _update(c: Connection) -> None:
+    """A window update is due when it at least doubles what the peer has left (as on Linux)."""
+    offered = c.rcv_adv - c.rcv_nxt
+    if 2 * offered <= c.rcv_clamp and not c.at_end and not c.receive_ended:
+        window = select(c)
+        if window and window >= 2 * offered:
+            c.must_acknowledge = True
+            c.mark()
