@@ -11,7 +11,7 @@ from .fast_open import RENEWED, SERVER, WITHOUT_COOKIE
 from .header import ACK, ECE, RST, SYN
 from .options import build_syn
 from .sequence import MASK, extend, older
-from .state import Event
+from .state import Event, State
 from .syn_cookies import had_ecn, put_state, take_state
 
 if TYPE_CHECKING:
