@@ -133,7 +133,7 @@ def test_large_packets_pass_with_marks_and_flags(namespace: int, ours: Side, sta
     stack.query("settings", names=[], changes=[["net.ipv4.tcp_ecn", "1"]])
     data = bytes(range(256)) * 40_000
     with (
-        rule(namespace, "ip ecn ect0 numgen random mod 50 == 7", do="ip ecn set ce"),
+        rule(namespace, "ip ecn ect0 numgen random mod 10 == 7", do="ip ecn set ce"),
         ours.peer.listen(THERE) as listener,
         ours.program.connect(listener.getsockname()) as client,
     ):
