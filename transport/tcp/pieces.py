@@ -28,9 +28,11 @@ class Pieces:
         "more",
         "most_out",
         "packets",
+        "padding",
         "push_now",
         "pushed",
         "queue",
+        "shorts",
         "small",
         "usage_end",
         "written",
@@ -48,6 +50,10 @@ class Pieces:
         self.packets: list[int] = []
         #: The number after the last packet that was not full (RFC 9293 §3.7.4).
         self.small = 0
+        #: The congestion window counts each segment as a full one, as Linux's does: what is missing to that in those on
+        #: the way, in bytes, and of each such packet the number after it and its part.
+        self.padding = 0
+        self.shorts: list[tuple[int, int]] = []
         #: The last write said that more comes (MSG_MORE).
         self.more = False
         #: What waits goes out although it is small (TCP_NODELAY was set).
@@ -129,6 +135,18 @@ class Pieces:
         elif self.head > 64 and self.head * 2 > len(queue):
             del queue[: self.head]
             self.head = 0
+
+    def settle(self, una: int) -> int:
+        """Everything before ``una`` was acknowledged: how much padding was among it."""
+        count = freed = 0
+        for end, missing in self.shorts:
+            if end > una:
+                break
+            count += 1
+            freed += missing
+        del self.shorts[:count]
+        self.padding -= freed
+        return freed
 
     def forget(self, una: int) -> None:
         """Everything before ``una`` was acknowledged, and there are many packets."""

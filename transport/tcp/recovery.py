@@ -54,7 +54,9 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
     else:
         _measure_handshake(c, ack, echo)
     if c.cwnd_limited or validation.in_use(c):
-        c.congestion.acknowledged(ack - una, c.mss, ack, c)
+        pieces = c.pieces
+        full = ack - una + (pieces.settle(ack) if pieces is not None and pieces.padding else 0)
+        c.congestion.acknowledged(full, c.mss, ack, c)
     _advance(c, ack, now, rtt.pto or rtt.rto)
     if c.rate is not None:
         c.rate.advanced(c, ack - una, now)
@@ -371,7 +373,10 @@ def _set_window(c: Connection, board: Scoreboard, delivered: int, *, safe: bool,
     elif (c.cwnd_limited or validation.in_use(c)) and (
         moved or (delivered and rack_of(c).reordering > c.tcp.settings.reordering)
     ):
-        c.congestion.acknowledged(max(delivered, 0), c.mss, c.snd_una, c)
+        full = max(delivered, 0)
+        if c.pieces is not None and c.pieces.padding:
+            full += c.pieces.settle(c.snd_una)
+        c.congestion.acknowledged(full, c.mss, c.snd_una, c)
 
 
 def proportional(c: Connection, board: Scoreboard, delivered: int, *, safe: bool) -> None:

@@ -175,7 +175,7 @@ def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> None:
     una, start, mss = c.snd_una, c.snd_nxt, c.mss
     if c.board is not None or c.pacer is not None or c.snd_up > una or cwnd < 2 * goal:
         return
-    limit = min(end - 1, una + c.snd_wnd, una + cwnd // mss * mss) - goal
+    limit = min(end - 1, una + c.snd_wnd, una + (cwnd - pieces.padding) // mss * mss) - goal
     while start <= limit:
         flags = ACK
         if start + goal > pieces.pushed + (c.max_snd_wnd >> 1):
@@ -189,10 +189,13 @@ def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> None:
 def _quota(c: Connection) -> int:
     """How many segments the congestion window takes."""
     board, mss = c.board, c.mss
-    cwnd = c.congestion.cwnd
+    cwnd, flight = c.congestion.cwnd, c.snd_nxt - c.snd_una
     if board is not None:
         cwnd += board.outside
-    return (cwnd // mss or 1) - -(-(c.snd_nxt - c.snd_una) // mss)
+    elif c.pieces is not None and c.pieces.padding:
+        c.pieces.settle(c.snd_una)
+        flight += c.pieces.padding
+    return (cwnd // mss or 1) - -(-flight // mss)
 
 
 def _send(c: Connection, pieces: Pieces, nagle: int, most: int, *, once: bool = False) -> int:
@@ -275,8 +278,10 @@ def _transmit(c: Connection, pieces: Pieces, start: int, size: int, flags: int) 
         pieces.forget(c.snd_una)
     if size > c.mss:
         flags |= PSH  # as Linux does, so that a receiver that puts segments together knows when to stop waiting
-    if size % c.mss:
+    if rest := size % c.mss:
         pieces.small = c.snd_nxt
+        pieces.padding += c.mss - rest
+        pieces.shorts.append((start + size, c.mss - rest))
     step = c.tso_size
     while size > step:
         output.transmit(c, start, step, ACK)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def sent(c: Connection, pieces: Pieces, *, limited: bool) -> None:
     """Data went out, or could not; ``limited``: the congestion window was why no more went out."""
-    out = -(-(c.snd_nxt - c.snd_una) // c.mss)
+    out = -(-(c.snd_nxt - c.snd_una + pieces.padding) // c.mss)
     if limited or c.snd_una >= pieces.usage_end or (not c.cwnd_limited and out > pieces.most_out):
         c.cwnd_limited = limited
         pieces.most_out = out
