@@ -7,6 +7,8 @@ from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from ...net.address import Address, text
+from ...transport.tcp import pacing
+from ...transport.tcp.bbr import Bbr
 from ...transport.tcp.ecn import SEEN
 from ...transport.tcp.state import State
 from ...transport.tcp.time_wait import TimeWait
@@ -139,8 +141,21 @@ def _internals(connection: Connection) -> Iterator[tuple[str, Any]]:
     yield "retrans", f"{connection.retries}/{connection.retransmissions}"
     if connection.counts.delivered_marked:
         yield "delivered_ce", connection.counts.delivered_marked
+    if isinstance(congestion, Bbr):
+        gains = f"pacing_gain:{congestion.pacing_gain:.3g},cwnd_gain:{congestion.cwnd_gain:.3g}"
+        yield "bbr", f"(bw:{_bits(congestion.bandwidth)},mrtt:{congestion.min_rtt * 1e3:.3g},{gains})"
+    if (rate := pacing.rate(connection)) < inf:
+        yield "pacing_rate", _bits(rate)
+    if connection.rate is not None:
+        yield "delivery_rate", _bits(connection.rate.noted)
+        yield "app_limited", connection.rate.noted_app_limited
     yield "rcv_ssthresh", connection.rcv_ssthresh
     yield "snd_wnd", connection.snd_wnd
+
+
+def _bits(rate: float) -> str:
+    """A rate in bytes/s, as ``ss`` writes it: in bits."""
+    return f"{rate * 8:.0f}bps"
 
 
 def _endpoint(address: tuple[Address, int] | None) -> str:
