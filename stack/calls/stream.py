@@ -445,6 +445,8 @@ class StreamSocket(Socket):
                 self._error_taken = True
             else:
                 connection.error = 0  # it goes on
+        elif connection is not None:  # what did not end the connection (RFC 9293 §3.9.2.2, SHOULD-25)
+            number, connection.soft_error = connection.soft_error, 0
         return number
 
     def mtu(self) -> int:

@@ -8,6 +8,7 @@ and RSTs: what a segment asks for is done once, at the end of the batch (`Connec
 from __future__ import annotations
 
 import errno
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from . import acks, ecn, opening, output, recovery, right_sizing, sack, timers, urgent, window
@@ -78,7 +79,8 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
                 self.widen(window)
         self.snd_wl1 = rcv_nxt
         self.snd_wl2 = self.snd_una
-        self.persist_probes = 0
+        if self.persist_at < inf:
+            timers.probe_answered(self)
         self.heard_at = self.tcp.scheduler.now
         if size:
             deliver(self, memoryview(data)[start : packet.end])
@@ -168,6 +170,8 @@ def _refuse(c: Connection, segment: Segment) -> None:
     """Not acceptable: say where we are, and drop it."""
     c.tcp.counters["tcp.unacceptable"] += 1
     if segment.flags & RST:
+        if segment.seq == c.rcv_nxt - 1 and c.state in _CLOSED_BY_PEER:
+            _reset(c)  # as on Linux: some hosts reset with their FIN's own number
         return
     if segment.flags & SYN:
         c.tcp.challenge(c)  # RFC 5961 §4.2
@@ -183,9 +187,22 @@ def _refuse(c: Connection, segment: Segment) -> None:
 
 def _reset_arrives(c: Connection, segment: Segment) -> None:
     """Second, check the RST bit (RFC 9293 §3.10.7.4, RFC 5961 §3.2)."""
-    if segment.seq != c.rcv_nxt:
+    if segment.seq != c.rcv_nxt and segment.seq != _end_of_early_data(c):
         c.tcp.challenge(c)
-    elif c.state in _CLOSED_BY_PEER:
+    else:
+        _reset(c)
+
+
+def _end_of_early_data(c: Connection) -> int | None:
+    """Where the peer's stream is known to have come to by SACK. Its next RST has this number, which as on Linux counts
+    as exact: it is as hard to guess."""
+    if c.reassembly is None or not c.sack:
+        return None
+    return max((end for _, end in c.reassembly.latest), default=None)
+
+
+def _reset(c: Connection) -> None:
+    if c.state in _CLOSED_BY_PEER:
         c.end(errno.EPIPE if c.state is State.CLOSE_WAIT else 0)
     else:
         c.end(errno.ECONNRESET)
@@ -204,7 +221,6 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
         c.tcp.challenge(c)  # RFC 5961 §5.2
         return False
     window = segment.window << c.snd_shift
-    c.persist_probes = 0
     if c.ecn and segment.flags & (ECE | CWR):
         ecn.flags_arrive(c, segment)
     if c.sack and segment.options.sack:
@@ -217,15 +233,21 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
         c.snd_wnd = window
         c.widen(window)
         c.snd_wl1, c.snd_wl2 = segment.seq, ack
+    if c.persist_at < inf:
+        timers.probe_answered(c)
     if c.fin_queued and c.snd_una > c.buffer.end:
-        return _fin_acknowledged(c)
+        return _fin_acknowledged(c, segment)
     return True
 
 
-def _fin_acknowledged(c: Connection) -> bool:
+def _fin_acknowledged(c: Connection, segment: Segment) -> bool:
     if c.state is State.FIN_WAIT_1:
         c.follow(Event.ACK_OF_FIN)
         c.tell()
+        if c.orphan and c.options.fin_timeout == 0:  # the user wants no FIN-WAIT-2: as on Linux, the peer is told
+            c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
+            c.end(0)
+            return False
         if c.orphan:
             timers.limit_fin_wait(c)
     elif c.state is State.CLOSING:
@@ -263,6 +285,8 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
         if not _keep(c, payload):
             return
         c.rcv_adv = max(c.rcv_adv, end)
+        if seq < c.rcv_nxt:
+            sack.again(c, seq, c.rcv_nxt)
         deliver(c, payload[c.rcv_nxt - seq :])
         full, echo = segment.packet.segment_size or len(payload), segment.options.timestamp_echo
         acks.arrived(c, len(payload), full, segment.header_size, segment.flags, echo)

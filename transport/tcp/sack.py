@@ -41,13 +41,20 @@ def again(c: Connection, start: int, end: int) -> None:
         c.telling = True
 
 
+def _with_fin(latest: list[Range], fin: int) -> list[Range]:
+    """The blocks, and in them the number of a FIN that arrived early: it is part of what its segment brought."""
+    if any(end == fin for _, end in latest):
+        return [(start, end + (end == fin)) for start, end in latest]
+    return [(fin, fin + 1), *latest]
+
+
 def blocks(c: Connection) -> list[Range]:
     """The blocks of the ACK that goes out now; a report of what came twice is made once."""
     found = []
     if c.dsack is not None:
         found.append(c.dsack)
     if c.reassembly is not None:
-        found += c.reassembly.latest
+        found += _with_fin(c.reassembly.latest, c.fin_seq) if c.fin_seq >= 0 else c.reassembly.latest
     else:
         c.telling = False
     c.dsack = None

@@ -49,6 +49,13 @@ def limit_fin_wait(c: Connection) -> None:
     arm(c, c.give_up_at)
 
 
+def probe_answered(c: Connection) -> None:
+    """An ACK arrives while data wait for the window: where it stays closed, the time to the next probe begins anew."""
+    c.persist_probes = 0
+    if not c.snd_wnd:
+        set_persist(c)
+
+
 def set_persist(c: Connection) -> None:
     """Wait for the window, longer each time."""
     settings = c.tcp.settings
