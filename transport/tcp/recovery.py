@@ -133,9 +133,7 @@ def selectively_acknowledged(c: Connection, ack: int, echo: int, blocks: list[Ra
     if duplicate:
         duplicate = _report(c, extended.pop(0))
     # RFC 2018 §5: nothing that was not sent, nothing from before; the rest of a lie is found out by the time-out.
-    extended = [
-        (max(start, ack), end) for start, end in extended if c.snd_una < start < end <= c.snd_max and end > ack
-    ]
+    extended = [(max(start, ack), end) for start, end in extended if c.snd_una < start < end <= c.snd_max and end > ack]
     if board is None and not extended and not (duplicate and undo.all_reported(c)):
         if ack > c.snd_una:
             acknowledged(c, ack, echo)
