@@ -18,7 +18,7 @@ from .constants import CONSTANTS
 from .errors import Unsupported
 from .process import Descriptor, Process, is_datagram, is_finishing
 from .syntax import Anything, Name
-from .values import address, check_address, check_number, check_option_value, number, option_value, show
+from .values import address, check_address, check_number, check_option_value, is_null, number, option_value, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -167,7 +167,10 @@ def _getsockopt(
 ) -> int:
     descriptor = process.descriptor(fd)
     asked = _MAX_OPTION if isinstance(size, Anything) else number(size)
-    check_option_value(value, descriptor.socket.getsockopt(number(level), number(option), asked))
+    found = descriptor.socket.getsockopt(number(level), number(option), asked)
+    if is_null(value) and asked:
+        raise error(errno.EFAULT)
+    check_option_value(value, found)
     return 0
 
 

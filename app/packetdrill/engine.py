@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: What a script may take on the real clock, in seconds.
 LONGEST: Final = 600.0
+#: How long a call may take that is not said to wait, in seconds.
+_AT_ONCE: Final = 0.5
 #: How long is waited for an event that may happen at any time, in seconds.
 _AT_ANY_TIME: Final = 3600.0
 
@@ -184,10 +186,14 @@ class Engine:
         if until is not None:
             self._task = self.line, task
             self._check_task()
-        elif task.finished is None:
+            return
+        if task.finished is None:  # a time limit of its own may end it soon
+            self._task = self.line, task
+            self._machine.run(self._machine.now + _AT_ONCE, lambda: task.finished is not None)
+            self._task = None
+        if task.finished is None:
             raise Mismatch("the call waits", f"{call.name} returns at once")
-        else:
-            task.check()
+        task.check()
 
     def _resume(self) -> None:
         if self._task is not None:

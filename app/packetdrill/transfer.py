@@ -14,7 +14,7 @@ from .constants import CONSTANTS
 from .control import check_control, control_to_send, expected_control
 from .errors import Unsupported
 from .syntax import Anything, Array, Name, Number, Struct
-from .values import address, check_address, check_number, check_text, data, number, show
+from .values import address, check_address, check_number, check_text, data, is_null, number, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,7 +174,11 @@ def _recvfrom(
     peer: Expression,
     peer_size: Expression,
 ) -> Waiting:
-    got = yield from _get(process, process.descriptor(fd), number(size), flags)
+    nowhere = is_null(buffer) and number(size) > 0
+    asked = Number(number(flags) | n.MSG_PEEK) if nowhere else flags
+    got = yield from _get(process, process.descriptor(fd), number(size), asked)
+    if nowhere and got.data:
+        raise error(errno.EFAULT)
     check_text(buffer, got.data)
     check_address(peer, got.source)
     return len(got.data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -60,8 +62,14 @@ def host_address(expression: Expression) -> Address:
     return number(expression).to_bytes(4)
 
 
+def is_null(expression: Expression) -> bool:
+    return isinstance(expression, Name) and expression.name == "NULL"
+
+
 def data(expression: Expression, size: int) -> bytes:
-    """A buffer of ``size`` bytes: a string, zeros behind it; all zeros for ``...``."""
+    """A buffer of ``size`` bytes: a string, zeros behind it; all zeros for ``...``. Raises OSError EFAULT for NULL."""
+    if is_null(expression) and size:
+        raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
     content = expression.value if isinstance(expression, Text) else b""
     return content[:size].ljust(size, b"\0")
 

@@ -24,6 +24,7 @@ from ..values import (
     check_option_value,
     check_text,
     data,
+    is_null,
     number,
     option_value,
     show,
@@ -168,8 +169,8 @@ def _ioctl(program: KernelProgram, fd: Expression, request: Expression, value: E
 
 
 def _write(program: KernelProgram, fd: Expression, buffer: Expression, size: Expression) -> int:
-    content = data(buffer, number(size))
-    return call("write", program.descriptor(fd), content, system.size(len(content)))
+    content = None if is_null(buffer) else data(buffer, number(size))
+    return call("write", program.descriptor(fd), content, system.size(number(size)))
 
 
 def _writev(program: KernelProgram, fd: Expression, pieces: Expression, count: Expression) -> int:
@@ -190,9 +191,9 @@ def _sendto(
     where_size: Expression,
 ) -> int:
     descriptor, bits = program.descriptor(fd), number(flags)
-    content = data(buffer, number(size))
+    content = None if is_null(buffer) else data(buffer, number(size))
     target = _target(program, descriptor, where, bits)
-    sent = call("sendto", descriptor, content, system.size(len(content)), bits, target, len(target or b""))
+    sent = call("sendto", descriptor, content, system.size(number(size)), bits, target, len(target or b""))
     _note_datagram(program, descriptor, target)
     return sent
 
@@ -239,7 +240,7 @@ def _sendmsg(program: KernelProgram, fd: Expression, message: Expression, flags:
 
 def _read(program: KernelProgram, fd: Expression, buffer: Expression, size: Expression) -> int:
     room = ctypes.create_string_buffer(max(number(size), 1))
-    got = call("read", program.descriptor(fd), room, system.size(number(size)))
+    got = call("read", program.descriptor(fd), None if is_null(buffer) else room, system.size(number(size)))
     check_text(buffer, room.raw[:got])
     return got
 
