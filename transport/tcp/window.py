@@ -83,7 +83,7 @@ def configure(c: Connection) -> None:
         most = min(max(offered, settings.max_receive_buffer), clamp)
         c.rcv_shift = min(max(most.bit_length() - 16, 0), MAX_WINDOW_SHIFT)
     c.rcv_clamp = min(clamp, _UNSCALED << c.rcv_shift)
-    c.rcv_ssthresh = min(offered, _UNSCALED)
+    c.rcv_ssthresh = offered if c.rcv_scaling else min(offered, _UNSCALED)
     c.rcv_adv = c.rcv_acked + c.rcv_ssthresh
 
 
