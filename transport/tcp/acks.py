@@ -53,7 +53,9 @@ def arrived(c: Connection, size: int, full: int, header: int, flags: int, echo: 
         c.last_size = 0
     else:
         measure(c, size, full, header, flags)
-    right_sizing.arrived(c, size, echo)
+    sizing = c.right_sizing
+    if sizing is None or echo != sizing.echo or c.rcv_nxt >= sizing.window_end:
+        right_sizing.arrived(c, size, echo)
     now = c.heard_at
     gap = now - c.data_at
     c.data_at = now
