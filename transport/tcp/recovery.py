@@ -95,6 +95,8 @@ def _advance(c: Connection, ack: int, now: float, patience: float) -> None:
         _make_room(c)
 
 
+#: How long a peer that seems to have reneged may take to say more, in seconds: half a round trip, or this.
+_RENEGED: Final = 0.01
 #: The log of transmissions is halved when it is longer than this and its first half is acknowledged.
 _LOG: Final = 16
 
@@ -183,7 +185,8 @@ def _digest(
     if reported:
         delivered += c.mss  # what came for nothing has come, as Linux counts
     tail_probe.acknowledged(c, board, ack, only=not (moved or blocks or reported))
-    judge(c, board, moved, echo, news=early > 0, duplicate=False)
+    if not (moved and _reneges(c, board)):
+        judge(c, board, moved, echo, news=early > 0, duplicate=False)
     if board.reducing >= 0 or board.echo:
         ecn.progress(c, board, delivered)
     _set_window(c, board, delivered, safe=moved > 0 and board.losses == losses, moved=moved)
@@ -233,6 +236,15 @@ def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list
     if resent_acknowledged and not c.sack:
         board.original_arrived = False  # without SACK nobody knows which of them it was
     return delivered, early
+
+
+def _reneges(c: Connection, board: Scoreboard) -> bool:
+    """Whether the peer has dropped what it told to have (RFC 2018 §8): unless it says more soon, it is sent again."""
+    if board.sacked.around(c.snd_una) is None:
+        return False
+    c.retransmit_at = c.tcp.scheduler.now + max(c.rtt.srtt / 2, _RENEGED)
+    timers.arm(c, c.retransmit_at)
+    return True
 
 
 def _measure_echo(c: Connection, ack: int, echo: int) -> None:

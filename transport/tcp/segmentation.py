@@ -350,6 +350,16 @@ def segments(c: Connection, start: int, end: int, most: int) -> int:
     return count + max(last - index - most, 0) + (last - index < most and start < end)
 
 
+def last_segment(c: Connection) -> int:
+    """Where the last segment that was sent begins: of a packet of several, the last of them."""
+    una, mss = c.snd_una, c.mss
+    packets = c.pieces.packets if c.pieces is not None else ()
+    if not packets or packets[-1] >> 1 != c.snd_max:
+        return max(una, c.snd_max - mss)
+    start = max(packets[-2] >> 1 if len(packets) > 1 else una, una)
+    return start + (c.snd_max - start - 1) // mss * mss
+
+
 def pushed_at(c: Connection, start: int, end: int) -> bool:
     """Whether bytes from ``start`` on, before ``end``, are sent again with a push: as they were before, unless that was
     for being several segments, which counts now again."""

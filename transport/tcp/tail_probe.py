@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, output, recovery, segmentation, timers
+from . import ecn, output, rack, recovery, segmentation, timers
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -22,9 +22,11 @@ def waits(c: Connection) -> bool:
     to go first."""
     if not c.rtt.pto or c.retries or c.snd_una == c.iss:
         return False
+    board = c.board
+    if board is not None and board.sacked.around(c.snd_una) is not None:
+        return False  # the peer has reneged (recovery.py)
     now, rto = c.tcp.scheduler.now, c.rtt.rto
     since = max(c.unacknowledged_since, c.sent_at)
-    board = c.board
     if (board is not None and (c.recovering or not board.intact)) or c.tail_probed > c.snd_una:
         due = c.unacknowledged_since + rto
         if now >= due:
@@ -33,22 +35,29 @@ def waits(c: Connection) -> bool:
         wait = c.rtt.pto if c.snd_max - c.snd_una > c.mss else 2 * c.rtt.srtt + c.tcp.settings.min_rto
         due = min(since + wait, c.unacknowledged_since + rto)
         if now >= due - _GRAIN:
-            _probe(c)
-            due = now + rto
+            if _probe(c):
+                due = now + rto
+            else:
+                c.unacknowledged_since = rack.sent_time(c, c.snd_una)
+                due = max(c.unacknowledged_since + rto, now)
     c.retransmit_at = due
     timers.arm(c, due)
     return True
 
 
-def _probe(c: Connection) -> None:
-    """Send a new segment, or the last one again (RFC 8985 §7.3)."""
-    c.tcp.counters["tcp.tail_probes"] += 1
-    if not segmentation.send_one(c):
-        end = c.snd_max
-        board = recovery.board_of(c)
-        board.tail_end = end
-        output.retransmit(c, board, max(c.snd_una, end - c.mss), end)
+def _probe(c: Connection) -> bool:
+    """Send a new segment, or the last one again (RFC 8985 §7.3), unless the peer's window has shrunk below it."""
     c.tail_probed = c.snd_max
+    if not segmentation.send_one(c):
+        start = segmentation.last_segment(c)
+        if c.snd_una + c.snd_wnd <= start != c.snd_una:
+            return False
+        board = recovery.board_of(c)
+        board.tail_end = c.snd_max
+        output.retransmit(c, board, start, c.snd_max)
+    c.tcp.counters["tcp.tail_probes"] += 1
+    c.tail_probed = c.snd_max
+    return True
 
 
 def acknowledged(c: Connection, board: Scoreboard, ack: int, *, only: bool) -> None:

@@ -26,7 +26,13 @@ def timed_out(c: Connection) -> None:
     """The retransmission timer fired (RFC 6298 §5.4 to 5.7)."""
     if tail_probe.waits(c):
         return
-    if _enough(c):
+    # As on Linux, retransmissions into a closed window are probes of it, which may go on (RFC 9293 §3.8.6.1).
+    probing = not c.snd_wnd and not c.orphan and c.state not in OPENING
+    if probing:
+        if c.tcp.scheduler.now - c.heard_at > 2 * c.tcp.settings.max_rto:
+            c.end(c.soft_error or errno.ETIMEDOUT)
+            return
+    elif _enough(c):
         # As on Linux without a RST: the peer, if it is there, is to find out by itself.
         c.end(c.soft_error or errno.ETIMEDOUT)
         return
@@ -44,7 +50,7 @@ def timed_out(c: Connection) -> None:
         board = board_of(c)
         _enter_loss(c, board)
         output.retransmit_first(c, board)
-    c.retries += 1
+    c.retries += not probing
     _back_off(c)
 
 
@@ -55,14 +61,17 @@ def _enter_loss(c: Connection, board: Scoreboard) -> None:
     board.doubtful = AFTER_TIMEOUT if c.tcp.settings.frto and (fresh or c.retries) else NO  # RFC 5682 §3.1 (1)
     now, memory = c.tcp.scheduler.now, c.rack
     assert memory is not None
-    arrived = board.sacked.size + board.departed
-    patience = memory.rtt or c.rtt.latest
-    # RFC 8985 §6.3: what was sent less than a round trip ago may still arrive.
+    early = board.sacked.size
+    arrived = early + board.departed
+    # RFC 8985 §6.3: what was sent less than a round trip ago may still arrive, if RACK has seen data arrive.
+    patience = (memory.rtt or c.rtt.latest) if c.sack and c.snd_una > c.iss + 1 else 0.0
     recent = now - patience
     end = _sent_before(c, recent)
     reducing = fresh or c.snd_una >= c.recover or (board.after_timeout and not c.retries)
     flight = c.snd_max - c.snd_una
     board.lose_everything(c.snd_una, end, recent)
+    if c.rate is not None and not board.sacked.size:
+        c.rate.delivered -= early  # the peer has reneged: it will tell again
     if reducing:
         undo.remember(c)
     c.congestion.timed_out(flight, c.mss, again=not reducing)
