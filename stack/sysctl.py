@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from operator import attrgetter
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from ..transport.tcp.controllers import CONTROLLERS
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from .host import Host
 
 _IPV4: Final = "net.ipv4."
+#: A Fast Open key.
+_WORDS: Final = Struct("<4I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,15 +215,23 @@ def fast_open_key(text: str) -> bytes:
     words = [int(word, 16) for word in text.split("-")]
     if len(words) != 4 or not all(0 <= word < 1 << 32 for word in words):
         raise ValueError("it is four words of eight hexadecimal digits")
-    return b"".join(word.to_bytes(4, "little") for word in words)
+    return _WORDS.pack(*words)
 
 
 def _fast_open_key() -> _Setting:
-    """One key, or two: the one in use, and the one before. They are not shown."""
-    return _Setting(
-        lambda host: "00000000-00000000-00000000-00000000",
-        lambda host, value: host.tcp.fast_open.set_key(*map(fast_open_key, value.split(",")[:2])),
-    )
+    """One key, or two: the second is for cookies that were given before."""
+
+    def show(host: Host) -> str:
+        keys = host.tcp.fast_open.keys or (bytes(_WORDS.size),)
+        return ",".join("-".join(f"{word:08x}" for word in _WORDS.unpack(key)) for key in keys)
+
+    def write(host: Host, value: str) -> None:
+        keys = [fast_open_key(part) for part in value.split(",")]
+        if len(keys) > 2:
+            raise ValueError("it is one key or two")
+        host.tcp.fast_open.set_key(*keys)
+
+    return _Setting(show, write)
 
 
 def _notsent_low_water() -> _Setting:
@@ -262,6 +273,7 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_syncookies", _number("settings.tcp.syn_cookies", 0, 2)),
             ("tcp_fastopen", _number("settings.tcp.fast_open", 0, _MAX_INT)),
             ("tcp_fastopen_key", _fast_open_key()),
+            ("tcp_fastopen_blackhole_timeout_sec", _seconds("settings.tcp.fast_open_pause")),
             ("tcp_mtu_probing", _switch("settings.tcp.mtu_probing")),
             ("tcp_retries1", _number("settings.tcp.mtu_probe_retries", 0, 255)),
             ("tcp_base_mss", _number("settings.tcp.base_mss", 1, 65535)),
@@ -320,7 +332,6 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_allowed_congestion_control", _constant(" ".join(CONTROLLERS))),
             ("tcp_adv_win_scale", _constant("1")),
             ("tcp_no_metrics_save", _meaningless("1")),
-            ("tcp_fastopen_blackhole_timeout_sec", _meaningless("0")),
             ("tcp_mem", _meaningless("0 0 0")),
             ("udp_mem", _meaningless("0 0 0")),
             ("tcp_early_demux", _meaningless("1")),

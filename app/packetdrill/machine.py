@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...net.address import parse
 from ...stack import sysctl
-from ...transport.tcp.fast_open import siphash
+from ...transport.tcp.siphash import siphash
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -126,6 +126,7 @@ def _put_stream(
         try:
             whole = len(content) - sent <= stream.room
             sent += stream.send(content[sent:], flags if whole else flags & ~n.MSG_ZEROCOPY, target, stamped=stamped)
+            flags &= ~n.MSG_FASTOPEN  # it connects already
             while wait and target is not None and stream.connection and stream.connection.state in OPENING:
                 yield limit
         except BlockingIOError:

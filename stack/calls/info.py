@@ -7,10 +7,10 @@ from math import inf
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from ...transport.tcp import controllers, ecn, pacing, window
+from ...transport.tcp import controllers, early, ecn, pacing, window
 from ...transport.tcp.bbr import Bbr
 from ...transport.tcp.segmentation import segments
-from ...transport.tcp.state import OPENING, State
+from ...transport.tcp.state import State
 
 if TYPE_CHECKING:
     from ...transport.tcp.connection import Connection
@@ -58,6 +58,8 @@ _OPTION_SACK: Final = 2
 _OPTION_WINDOW_SCALE: Final = 4
 _OPTION_ECN: Final = 8
 _OPTION_ECN_SEEN: Final = 16
+_OPTION_SYN_DATA: Final = 32
+_OPTION_FAST_OPEN_CHILD: Final = 128
 _CA_OPEN, _CA_DISORDER, _CA_CWR, _CA_RECOVERY, _CA_LOSS = range(5)
 _INFINITE_SSTHRESH: Final = 0x7FFFFFFF
 _NO_LIMIT: Final = (1 << 64) - 1
@@ -106,14 +108,13 @@ def congestion_info(socket: Any) -> bytes:
 
 
 def _states(c: Connection) -> dict[str, int]:
-    opened = c.state not in OPENING
     return {
         "state": STATES[c.state],
         "ca_state": _congestion_state(c),
         "retransmits": c.retries,
         "probes": c.persist_probes + c.keepalive_probes,
         "backoff": c.rtt.backoff or c.persist_backoff,
-        "options": opened and _options(c),
+        "options": c.state is not State.SYN_SENT and _options(c),
         "window_scales": c.snd_shift | c.rcv_shift << 4,
         "flags": int(c.rate is None or c.rate.noted_app_limited),
     }
@@ -121,6 +122,8 @@ def _states(c: Connection) -> dict[str, int]:
 
 def _options(c: Connection) -> int:
     found = _OPTION_TIMESTAMPS * c.timestamps | _OPTION_SACK * c.sack | _OPTION_WINDOW_SCALE * c.rcv_scaling
+    found |= _OPTION_SYN_DATA * bool(c.fast_open & early.TAKEN)
+    found |= _OPTION_FAST_OPEN_CHILD * bool(c.fast_open & early.CHILD)
     return found | _OPTION_ECN * bool(c.ecn) | _OPTION_ECN_SEEN * bool(c.ecn & ecn.SEEN)
 
 

@@ -95,7 +95,7 @@ def _fresh(socket: Any) -> bool:
 def _set_fast_open(socket: Any, value: int) -> None:
     if value < 0 or socket.connection is not None:
         raise error(errno.EINVAL)
-    socket.options.fast_open = value
+    socket.options.fast_open = min(value, socket.calls.settings.max_backlog)
 
 
 def _set_fast_open_connect(socket: Any, value: int) -> None:
@@ -104,6 +104,10 @@ def _set_fast_open_connect(socket: Any, value: int) -> None:
     if not _fresh(socket):
         raise error(errno.EINVAL)
     socket.options.fast_open_connect = bool(value)
+
+
+def _get_fast_open_key(socket: Any) -> bytes:
+    return b"".join(socket.options.fast_open_keys or socket.calls.host.tcp.fast_open.keys)
 
 
 def _set_fast_open_key(socket: Any, value: bytes) -> None:
@@ -144,7 +148,9 @@ STREAM: Final[Options] = {
         lambda socket: int(socket.options.fast_open_connect), _set_fast_open_connect, 0, 1
     ),
     (n.IPPROTO_TCP, n.TCP_FASTOPEN_KEY): Option(
-        lambda socket: b"".join(socket.options.fast_open_keys), _set_fast_open_key, size=KEY_SIZE
+        lambda socket: b"".join(socket.options.fast_open_keys or socket.calls.host.tcp.fast_open.keys),
+        _set_fast_open_key,
+        size=KEY_SIZE,
     ),
     (n.IPPROTO_TCP, n.TCP_FASTOPEN_NO_COOKIE): Option(
         lambda socket: int(socket.options.fast_open_no_cookie), _set_no_cookie, 0, 1

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 from ...net.address import ANY4
 from ...transport.errors import error
-from ...transport.tcp.fast_open import CLIENT
+from ...transport.tcp.early import SENT
+from ...transport.tcp.fast_open import CLIENT, EVERY_LISTENER, SERVER
 from ...transport.tcp.settings import TcpOptions
 from ...transport.tcp.state import OPENING, State
 from . import numbers as n
@@ -151,8 +152,10 @@ class StreamSocket(Socket):
 
     @property
     def outcome_due(self) -> bool:
-        """Whether a connect has begun whose outcome was not asked for yet."""
-        return self._phase is _Phase.CONNECTING
+        """Whether a connect has begun whose outcome was not asked for yet (data that open a connection do not ask)."""
+        connection = self._connection
+        opened_by_data = connection is not None and (connection.early or connection.fast_open & SENT)
+        return self._phase is _Phase.CONNECTING and not opened_by_data
 
     def listen(self, backlog: int) -> None:
         """Take connections, ``backlog`` of which may wait to be accepted; on a listener, change the backlog.
@@ -169,6 +172,9 @@ class StreamSocket(Socket):
             return
         if not self._bound[1]:
             self._bind(self._bound[0], 0)
+        mode = self.calls.host.tcp.settings.fast_open
+        if mode & SERVER and mode & EVERY_LISTENER and not self.options.fast_open:
+            self.options.fast_open = backlog
         self._listener = self.calls.host.tcp.listen(self._bound, backlog, self.options)
         self._listener.observer = self._on_change
         self._shut = 0
@@ -220,13 +226,19 @@ class StreamSocket(Socket):
         self._connection.observer = self._on_change
         self._name = self._connection.local
         self._left_error = 0
-        if self._connection.early:
-            self._phase = _Phase.CONNECTED
-            return
         self._phase = _Phase.CONNECTING
-        raise error(errno.EINPROGRESS)
+        if not self._connection.early:
+            raise error(errno.EINPROGRESS)
+
+    @property
+    def _deferred(self) -> bool:
+        """Whether a connect waits for the first data."""
+        connection = self._connection
+        return connection is not None and connection.early and connection.state is State.SYN_SENT
 
     def _ask_for_outcome(self) -> None:
+        if self._deferred:
+            raise error(errno.EISCONN)
         if self.connecting:
             raise error(errno.EALREADY)
         if self._connection is not None and self._connection.state not in _OVER:
@@ -254,6 +266,7 @@ class StreamSocket(Socket):
                 self._shut |= how
         elif connection is not None and connection.state is State.SYN_SENT:
             self._forget()
+            self._left_error = errno.ECONNRESET
         else:
             self._shut |= how
             if connection is None or connection.state in _OVER:
@@ -357,10 +370,8 @@ class StreamSocket(Socket):
         Raises OSError EAGAIN without room or while connecting, EPIPE when not connected or shut down, what ended the
         connection (ECONNRESET, ETIMEDOUT …), once, EOPNOTSUPP for MSG_FASTOPEN where it is off.
         """
-        if flags & n.MSG_FASTOPEN:
-            if not self.calls.host.tcp.settings.fast_open & CLIENT:
-                raise error(errno.EOPNOTSUPP)
-            self._connect(address, early=True)
+        if flags & n.MSG_FASTOPEN or (self._phase is _Phase.CONNECTING and self._deferred):
+            self._open_by_sending(data, address)
         if self.connecting and not self._shut & _WR:
             raise error(errno.EAGAIN)
         connection = self._connection
@@ -373,6 +384,22 @@ class StreamSocket(Socket):
         if size and self.values:
             self._report_on(connection, flags, stamped)
         return size
+
+    def _open_by_sending(self, data: Buffer, address: tuple[Address, int] | None) -> None:
+        """See to a connection, as MSG_FASTOPEN does."""
+        if not self.calls.host.tcp.settings.fast_open & CLIENT:
+            raise error(errno.EOPNOTSUPP)
+        if self._phase is _Phase.CONNECTED or self._listener is not None:
+            raise error(errno.EISCONN)
+        if self._phase is _Phase.UNCONNECTED:
+            if address is None:
+                raise error(errno.EINVAL)
+            self._connect(address, early=True)
+        elif not self._deferred:
+            self._ask_for_outcome()
+        if self._connection is not None and self._deferred and not data:
+            self._connection.mark()  # the SYN goes without any
+            raise error(errno.EINPROGRESS)
 
     def _report_on(self, connection: Connection, flags: int, stamped: int | None) -> None:
         """See to it that the error queue tells what becomes of the data that were just written."""

@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, arrival, controllers, expiry, output, pacing, rack, segmentation, timers, window
+from . import acks, arrival, controllers, early, expiry, output, pacing, rack, segmentation, timers, window
 from .congestion import CongestionControl, Reno
 from .counts import Counts
 from .header import ACK, RST
@@ -81,6 +81,7 @@ class Connection:
         "early",
         "ecn",
         "error",
+        "fast_open",
         "fin_queued",
         "fin_seq",
         "give_up_at",
@@ -237,6 +238,8 @@ class Connection:
         self.early = False
         #: The Fast Open option of our SYN: a cookie, empty to ask for one, None: no option.
         self.cookie: bytes | None = None
+        #: What became of Fast Open: bits, as early.py has them.
+        self.fast_open = 0
         #: The handshake is complete but for data (``options.defer_accept``).
         self.deferred = False
 
@@ -311,6 +314,8 @@ class Connection:
         """How many bytes `write` would take now, in bytes; 0 unless data can be sent in this state."""
         if (self.state not in SENDING and not self.early) or self.fin_queued:
             return 0
+        if self.state is State.SYN_SENT:
+            return max(early.room(self) - self.unacknowledged, 0)
         free = max(self.snd_limit - (self.buffer.end - self.buffer.start), 0)
         low_water = self.options.notsent_low_water or self.tcp.settings.notsent_low_water
         return min(free, segmentation.unsent_room(self, low_water)) if low_water else free

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from . import opening, syn_cookies
+from . import early, opening, syn_cookies
 from .connection import Connection
 from .fast_open import EVERY_LISTENER
-from .header import FIN
 from .state import Event, State
 
 if TYPE_CHECKING:
@@ -20,6 +19,10 @@ if TYPE_CHECKING:
     from .protocol import Tcp
     from .segment import Segment
     from .settings import TcpOptions
+
+
+#: How long a reset counts, in seconds.
+_FORGIVING: Final = 60.0
 
 
 class Listener:
@@ -34,6 +37,7 @@ class Listener:
     __slots__ = (
         "_accepted",
         "_opening",
+        "_reset_early",
         "backlog",
         "cookie_sent_at",
         "dirty",
@@ -54,8 +58,10 @@ class Listener:
         self.dirty = False
         #: When a SYN was last answered without remembering it (see syn_cookies.py).
         self.cookie_sent_at = -inf
-        #: Connections that were opened by Fast Open, and whose handshakes are not over.
-        self.early: set[Connection] = set()
+        #: Connections that were opened by Fast Open, and whose handshakes are not over; whether they were accepted.
+        self.early: dict[Connection, bool] = {}
+        #: When those of them that were reset after they were accepted are forgiven: till then they count.
+        self._reset_early: deque[float] = deque()
         self._opening: set[Connection] = set()
         self._accepted: deque[Connection] = deque()
 
@@ -85,7 +91,12 @@ class Listener:
 
     def accept(self) -> Connection | None:
         """The connection that has waited longest, or None."""
-        return self._accepted.popleft() if self._accepted else None
+        if not self._accepted:
+            return None
+        connection = self._accepted.popleft()
+        if connection.early:
+            self.early[connection] = True
+        return connection
 
     def close(self) -> None:
         """Take no more connections; those that nobody accepted are reset."""
@@ -103,9 +114,6 @@ class Listener:
         """A SYN for this listener (RFC 9293 §3.10.7.2, third). ``above``: where an earlier connection ended."""
         tcp = self.tcp
         mode, most, waiting = tcp.settings.syn_cookies, tcp.settings.max_syn_backlog, len(self._opening)
-        if segment.flags & FIN:
-            tcp.counters["tcp.syn_with_fin"] += 1
-            return
         crowded = waiting > self.backlog
         if self.full or (not mode and (crowded or most - waiting < most >> 2)):
             tcp.counters["tcp.listen_overflow"] += 1
@@ -123,7 +131,7 @@ class Listener:
             opening.answer_with_cookie(c, segment)
             return
         self._take(c)
-        opening.open_early(c, segment, self)
+        early.open_early(c, segment, self)
         c.mark()
 
     @property
@@ -150,7 +158,7 @@ class Listener:
         except OSError:
             return None
         local, remote = (packet.destination, local_port), (packet.source, remote_port)
-        c = Connection(tcp, path, local, remote, replace(self.options))
+        c = Connection(tcp, path, local, remote, replace(self.options, fast_open=0))
         c.state = State.LISTEN
         c.follow(Event.SYN)
         return c
@@ -163,15 +171,31 @@ class Listener:
 
     def completed(self, connection: Connection) -> None:
         """A handshake is over."""
-        if connection in self.early:
-            self.early.discard(connection)
-        else:
+        if self.early.pop(connection, None) is None:
             self._deliver(connection)
 
     def opened_early(self, connection: Connection) -> None:
         """A connection can be used, although its handshake is not over (RFC 7413)."""
-        self.early.add(connection)
+        self.early[connection] = False
         self._deliver(connection)
+
+    def takes_early(self) -> bool:
+        """Whether one more connection may be opened early. Resets of such are held against all (RFC 7413 §5.1)."""
+        limit, resets = self.early_limit, self._reset_early
+        if limit and len(self.early) + len(resets) >= limit:
+            if not resets or resets[0] > self.tcp.scheduler.now:
+                return False
+            resets.popleft()
+        return limit > 0
+
+    def waits(self, connection: Connection) -> bool:
+        """Whether a connection that was opened early was not accepted yet."""
+        return self.early.get(connection) is False
+
+    def reset_early(self, connection: Connection) -> None:
+        """The peer resets a connection that was opened early."""
+        if self.early.get(connection):
+            self._reset_early.append(self.tcp.scheduler.now + _FORGIVING)
 
     def _deliver(self, connection: Connection) -> None:
         self._opening.discard(connection)
@@ -183,7 +207,7 @@ class Listener:
     def forget(self, connection: Connection) -> None:
         """A handshake failed."""
         self._opening.discard(connection)
-        self.early.discard(connection)
+        self.early.pop(connection, None)
 
     def flush(self) -> None:
         """The end of a batch."""

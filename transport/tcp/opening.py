@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import errno
 from copy import copy
+from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import acks, arrival, controllers, ecn, output, recovery, sack, timers, window
-from .fast_open import RENEWED, SERVER, WITHOUT_COOKIE
+from . import acks, early, ecn, output, recovery, sack, timers, window
 from .header import ACK, ECE, RST, SYN
 from .options import build_syn
 from .sequence import MASK, extend, older
@@ -16,7 +16,6 @@ from .syn_cookies import had_ecn, put_state, take_state
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .listener import Listener
     from .options import Options
     from .segment import Segment
 
@@ -63,24 +62,21 @@ def answered(c: Connection, segment: Segment) -> bool:
     if not flags & SYN:  # fifth
         return False
     syn_arrives(c, segment)  # fourth
-    early = c.cookie is not None
-    _learn_cookie(c, segment)
+    text = False
     if flags & ACK:
-        if segment.ack < c.snd_max:  # RFC 7413 §4.2.2: the data of our SYN were not taken; they are sent again at once
-            c.snd_nxt = c.snd_max = segment.ack
         echo = segment.options.timestamp_echo
         spurious = c.timestamps and c.retransmissions > 1 and echo == output.timestamp_at(c, c.unacknowledged_since)
         recovery.acknowledged(c, segment.ack, echo)
         c.follow(Event.SYN_ACK)
         _acknowledge_handshake(c)
         c.established(spurious=spurious)
+        text = early.answered(c, segment)
     else:  # simultaneous open (RFC 9293 §3.5, figure 8)
         c.follow(Event.SYN)
         output.send_syn(c)
     segment.seq += 1  # what follows the SYN
     segment.flags &= ~SYN
-    # As on Linux, text is taken where Fast Open was asked for; elsewhere the peer will send it again.
-    return bool(flags & ACK) and early
+    return text
 
 
 def _from_before(c: Connection, options: Options) -> bool:
@@ -109,40 +105,6 @@ def _acknowledge_handshake(c: Connection) -> None:
         timers.arm(c, c.acknowledge_at)
     else:
         c.must_acknowledge = True
-
-
-def _learn_cookie(c: Connection, segment: Segment) -> None:
-    """RFC 7413 §4.1.3: remember the server's cookie, and forget one that may be why our first SYN got no answer."""
-    if c.cookie is None:
-        return
-    if segment.options.fast_open:
-        c.tcp.fast_open.remember(c.remote[0], segment.options.fast_open, c.peer_mss)
-    elif c.cookie and c.retransmissions:
-        c.tcp.fast_open.forget(c.remote[0])
-    c.cookie = None
-
-
-def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
-    """A SYN may ask for a cookie, or have one and data with it, which are taken at once (RFC 7413 §4.2.2)."""
-    cookie, payload, mode = segment.options.fast_open, segment.payload, c.tcp.settings.fast_open
-    limit = listener.early_limit
-    trusting = bool(mode & WITHOUT_COOKIE) or c.options.fast_open_no_cookie
-    if not mode & SERVER or not limit or (cookie is None and not trusting):
-        return
-    cookies, client, server, keys = c.tcp.fast_open, c.remote[0], c.local[0], c.options.fast_open_keys
-    verdict = int(trusting) or (0 if cookie is None else cookies.judge(cookie, client, server, keys))
-    if verdict:
-        if verdict == RENEWED:
-            c.cookie = cookies.cookie(client, server, keys)
-        if len(listener.early) < limit and not listener.full and (payload or cookie):
-            c.early = True
-            controllers.start(c)
-            window.open_up(c)
-            if payload:
-                arrival.deliver(c, payload[: c.rcv_adv - c.rcv_nxt])
-            listener.opened_early(c)
-    elif cookie is not None:
-        c.cookie = cookies.cookie(client, server, keys)
 
 
 def answer_with_cookie(c: Connection, segment: Segment) -> None:
@@ -239,12 +201,17 @@ def completed(c: Connection, segment: Segment) -> bool:
     if listener is not None and not c.early and not segment.length and c.retries < c.options.defer_accept:
         c.deferred = True
         return False
+    time_outs = c.early and c.retries
     c.follow(Event.ACK_OF_SYN)
-    c.snd_wnd = c.max_snd_wnd = segment.window << c.snd_shift
-    c.use_path(c.path)
+    c.snd_wnd = segment.window << c.snd_shift
+    if not c.early:
+        c.max_snd_wnd = c.snd_wnd
+        c.use_path(c.path)
     c.snd_wl1, c.snd_wl2 = segment.seq, segment.ack
+    c.challenged_at = -inf
     recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
     c.established()
+    early.completed(c, time_outs=time_outs)
     if listener is not None:
         c.listener = None
         listener.completed(c)

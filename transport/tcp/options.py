@@ -20,6 +20,9 @@ SACK_PERMITTED: Final = 4
 SACK: Final = 5
 TIMESTAMPS: Final = 8
 FAST_OPEN: Final = 34
+#: RFC 4727; and what begins the Fast Open option in its experimental form (RFC 7413 appendix A).
+EXPERIMENT: Final = 254
+_FAST_OPEN_MAGIC: Final = b"\xf9\x89"
 
 #: RFC 7323 §2.3: a larger shift is taken as this one.
 MAX_WINDOW_SHIFT: Final = 14
@@ -65,7 +68,16 @@ _SACK_PERMITTED_PADDED: Final = bytes((NOP, NOP, SACK_PERMITTED, 2))
 class Options:
     """What a segment's options say; None (or empty) is what is not there."""
 
-    __slots__ = ("fast_open", "mss", "sack", "sack_permitted", "timestamp", "timestamp_echo", "window_shift")
+    __slots__ = (
+        "fast_open",
+        "fast_open_experimental",
+        "mss",
+        "sack",
+        "sack_permitted",
+        "timestamp",
+        "timestamp_echo",
+        "window_shift",
+    )
 
     def __init__(self) -> None:
         self.mss: int | None = None
@@ -76,6 +88,7 @@ class Options:
         self.timestamp_echo = 0
         #: A Fast Open cookie, empty for a request (RFC 7413 §4.1.1).
         self.fast_open: bytes | None = None
+        self.fast_open_experimental = False
 
 
 def parse(data: Buffer, start: int, end: int) -> Options:
@@ -113,6 +126,9 @@ def _parse_one(options: Options, data: Buffer, kind: int, start: int, size: int)
         options.sack = [_SACK_BLOCK.unpack_from(data, start + at) for at in range(0, size, 8)]
     elif kind == FAST_OPEN and size in _COOKIE_SIZES:
         options.fast_open = bytes(data[start : start + size])
+    elif kind == EXPERIMENT and size - 2 in _COOKIE_SIZES and data[start : start + 2] == _FAST_OPEN_MAGIC:
+        options.fast_open = bytes(data[start + 2 : start + size])
+        options.fast_open_experimental = True
 
 
 def build_syn(
@@ -122,8 +138,9 @@ def build_syn(
     fast_open: bytes | None = None,
     *,
     sack: bool = False,
+    experimental: bool = False,
 ) -> bytes:
-    """The options of a SYN, padded to whole words."""
+    """The options of a SYN, padded to whole words. ``experimental``: the form of the Fast Open option."""
     options = bytes((MSS, 4, *mss.to_bytes(2)))
     if sack:
         options += _SACK_PERMITTED_FIRST if timestamps is not None else _SACK_PERMITTED_PADDED
@@ -133,7 +150,8 @@ def build_syn(
     if window_shift is not None:
         options += bytes((NOP, WINDOW_SCALE, 3, window_shift))
     if fast_open is not None:
-        options += bytes((FAST_OPEN, 2 + len(fast_open), *fast_open))
+        kind, value = (EXPERIMENT, _FAST_OPEN_MAGIC + fast_open) if experimental else (FAST_OPEN, fast_open)
+        options += bytes((kind, 2 + len(value), *value))
         options = options.ljust(-(-len(options) // 4) * 4, b"\1")
     return options
 

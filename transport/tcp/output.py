@@ -7,7 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
-from . import acks, ecn, sack, segmentation, timers, undo, urgent, window
+from . import acks, early, ecn, sack, segmentation, timers, undo, urgent, window
 from . import options as wire_options
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
 from .sequence import MASK
@@ -140,17 +140,17 @@ def send_syn(c: Connection) -> None:
     again = c.snd_nxt > c.iss
     stamps = (timestamp(c), c.ts_recent) if c.timestamps else None
     shift = c.rcv_shift if c.rcv_scaling else None
-    cookie = None if again and c.state is State.SYN_SENT else c.cookie  # RFC 7413 §4.1.3.1: it may be why
-    options = wire_options.build_syn(c.announced_mss, shift, stamps, cookie, sack=c.sack)
+    cookie = None if again else c.cookie  # RFC 7413 §4.1.3.1: it may be why
+    options = wire_options.build_syn(
+        c.announced_mss, shift, stamps, cookie, sack=c.sack, experimental=bool(c.fast_open & early.EXPERIMENTAL)
+    )
     flags, number = (SYN, 0) if c.state is State.SYN_SENT else (SYN | ACK, c.rcv_nxt & MASK)
     data = 0
     marks = ecn.syn_flags(c, again=again)
     if flags == SYN:
-        early, c.early = c.early, False
         c.resent_since = c.resent_since or c.tcp.scheduler.now
-        if cookie or (early and cookie is None):  # a server that is trusted to need no cookie gets none
-            room = min(c.peer_mss, c.announced_mss) - len(options)
-            data = max(min(c.buffer.end - c.iss - 1, room), 0)  # RFC 7413 §4.2.1
+        if c.early:
+            data = early.take_along(c)
     c.snd_nxt = max(c.snd_nxt, c.iss + 1 + data)
     if not c.rtt_time:
         c.rtt_time = c.tcp.scheduler.now

@@ -9,8 +9,9 @@ from ...link.packet import PARTIAL, Packet
 from ...net.checksum import pseudo_header_sum, verify_transport
 from ..errors import error
 from . import arrival, output, timeouts
+from . import early as early_data
 from .connection import Connection
-from .fast_open import CLIENT, CLIENT_WITHOUT_COOKIE, FastOpen
+from .fast_open import CLIENT, FastOpen
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, HEADER_SIZE, RST, SYN
 from .header import TCP as TCP
 from .isn import InitialNumbers
@@ -86,10 +87,7 @@ class Tcp:
         c.follow(Event.ACTIVE_OPEN)
         self.connections[c.key] = c
         if (early or c.options.fast_open_connect) and self.settings.fast_open & CLIENT:
-            known = self.fast_open.recall(remote[0])
-            trusting = bool(c.options.fast_open_no_cookie or self.settings.fast_open & CLIENT_WITHOUT_COOKIE)
-            c.early = trusting or known is not None
-            c.cookie, c.peer_mss = known or (None if trusting else b"", c.peer_mss)
+            early_data.prepare(c)
         if not c.early:
             c.mark()
         return c
@@ -217,6 +215,8 @@ class Tcp:
                 c.end(failure.errno)
             else:
                 c.soft_error = failure.errno
+        elif c.early and failure.hard and c.listener is not None and c.listener.waits(c):
+            c.end(failure.errno)  # nobody has accepted it yet
         elif c.options.failed is not None:
             c.error = failure.errno  # the user wants to know of it at once, and decides himself what to do
             c.tell()

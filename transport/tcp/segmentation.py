@@ -84,7 +84,7 @@ def send_data(c: Connection) -> None:
         if c.snd_nxt > before or why == _CONGESTION:
             validation.sent(c, pieces, limited=why == _CONGESTION)
     end = c.buffer.end
-    if c.fin_queued and not c.early and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
+    if _ends(c) and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
         c.snd_nxt = end + 1
         output.transmit(c, end, 0, FIN | ACK)
     if c.snd_nxt > before:
@@ -186,10 +186,15 @@ def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> None:
         start += goal
 
 
+def _ends(c: Connection) -> bool:
+    """Whether a FIN goes after the last byte; before the handshake is over only if nobody is left, as on Linux."""
+    return c.fin_queued and (not c.early or c.orphan)
+
+
 def _quota(c: Connection) -> int:
     """How many segments the congestion window takes."""
     board, mss = c.board, c.mss
-    cwnd, flight = c.congestion.cwnd, c.snd_nxt - c.snd_una
+    cwnd, flight = c.congestion.cwnd, c.snd_nxt - c.snd_una - c.early  # a SYN on its way does not count
     if board is not None:
         cwnd += board.outside
     elif c.pieces is not None and c.pieces.padding:
@@ -233,7 +238,7 @@ def _allowed(c: Connection, pieces: Pieces, nagle: int, size: int, segments: int
     mss, window = c.mss, c.snd_una + c.snd_wnd - c.snd_nxt
     last = len(pieces.queue) - pieces.head == 1
     if size <= mss:
-        fin = last and c.fin_queued and not c.early and not pieces.written
+        fin = last and _ends(c) and not pieces.written
         if size + fin > window:
             return _PEER
         small = size < mss and last and not fin and not nagle & _NOW
@@ -264,7 +269,7 @@ def _send_first(c: Connection, pieces: Pieces, size: int, limit: int, flags: int
         if pieces.queue[pieces.head] & PUSH:
             flags = ACK | PSH
         pieces.drop_first()
-        if not pieces.queue and c.fin_queued and not c.early and not pieces.written:
+        if not pieces.queue and _ends(c) and not pieces.written:
             c.snd_nxt += 1
             flags |= FIN
     _transmit(c, pieces, start, limit, flags)

@@ -116,9 +116,12 @@ class TcpSettings:
     #: What to do when the queue of handshakes is full: 0 drop SYNs, 1 go on without memory (RFC 4987), 2 always do so
     #: (tcp_syncookies).
     syn_cookies: int = 1
-    #: Fast Open (RFC 7413), bits: 1 as a client, 2 as a server, 0x200 take data without a cookie, 0x400 on every
-    #: listener (tcp_fastopen).
+    #: Fast Open (RFC 7413), bits: 1 as a client, 2 as a server, 4 send data without a cookie, 0x200 take them without
+    #: one, 0x400 on every listener (tcp_fastopen).
     fast_open: int = 1
+    #: How long no SYN is unusual after one was followed by silence; twice as long each time; 0: one goes on
+    #: (tcp_fastopen_blackhole_timeout_sec).
+    fast_open_pause: float = 0.0
     #: Explicit Congestion Notification (RFC 3168): 0 never, 1 ask for it and agree to it, 2 agree to it (tcp_ecn); and
     #: do not ask again in a SYN that got no answer (tcp_ecn_fallback).
     ecn: int = 2

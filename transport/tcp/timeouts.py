@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, output, tail_probe, timers, undo
+from . import early, ecn, output, tail_probe, timers, undo
 from .recovery import board_of
 from .scoreboard import AFTER_TIMEOUT, NO
 from .state import OPENING, State
@@ -32,7 +32,7 @@ def timed_out(c: Connection) -> None:
         if c.tcp.scheduler.now - c.heard_at > 2 * c.tcp.settings.max_rto:
             c.end(c.soft_error or errno.ETIMEDOUT)
             return
-    elif _enough(c):
+    elif _gives_up(c):
         # As on Linux without a RST: the peer, if it is there, is to find out by itself.
         c.end(c.soft_error or errno.ETIMEDOUT)
         return
@@ -48,13 +48,20 @@ def timed_out(c: Connection) -> None:
             ecn.reduced(c)
     else:
         board = board_of(c)
-        _enter_loss(c, board)
+        enter_loss(c, board)
         output.retransmit_first(c, board)
     c.retries += not probing
     _back_off(c)
 
 
-def _enter_loss(c: Connection, board: Scoreboard) -> None:
+def _gives_up(c: Connection) -> bool:
+    enough = _enough(c)
+    if c.fast_open:
+        early.timed_out(c, for_good=enough)
+    return enough
+
+
+def enter_loss(c: Connection, board: Scoreboard) -> None:
     """Slow start begins again. The threshold falls once for each window of data (RFC 5681 §3.1)."""
     fresh = not c.recovering and not board.after_timeout and (board.reducing < 0 or c.snd_una > board.reducing)
     disordered = fresh and board.outside > 0
