@@ -17,7 +17,8 @@ _MIN_THRESHOLD: Final = 0.004
 _MAX_THRESHOLD: Final = 0.016
 _SAMPLES: Final = 8
 _GROWTH_DIVISOR: Final = 4
-_ROUNDS: Final = 5
+#: RFC 9406 recommends 5, in which the window may triple; Linux leaves slow start at once.
+_ROUNDS: Final = 2
 #: Acknowledgments this near to each other belong to one train, and what a train may be longer because its packets are
 #: put together for the sake of offloads (both as in Linux), in seconds.
 _PAUSE: Final = 0.002
