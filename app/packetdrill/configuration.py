@@ -10,7 +10,8 @@ from .errors import Unsupported
 
 #: Options of packetdrill's that say how it works on a real network: here they mean nothing.
 _MEANINGLESS: Final = frozenset({"persistent_tun_dev", "send_omit_free", "no_cleanup", "verbose", "speed", "debug",
-                                 "socket_under_test", "wire_protocol"})  # fmt: skip
+                                 "socket_under_test", "wire_protocol",
+                                 "is_anyip", "dry_run", "code_command", "code_format"})  # fmt: skip
 _TEXTS: Final = {"local_ip", "remote_ip", "gateway_ip"}
 _NUMBERS: Final = {"mtu", "tolerance_usecs", "bind_port", "connect_port", "tcp_ts_tick_usecs"}
 
@@ -38,6 +39,8 @@ class Configuration:
     strict_segments: bool = False
     #: How long a tick of TCP's timestamps is, if their values are to be compared; 0: they are not.
     tcp_ts_tick_usecs: int = 0
+    #: Files of commands that are run before the script.
+    init_scripts: tuple[str, ...] = ()
     #: What may go wrong without the script failing: "packet", "syscall".
     non_fatal: frozenset[str] = frozenset()
 
@@ -55,6 +58,10 @@ class Configuration:
             if value != "ipv4":
                 raise Unsupported(f"--ip_version={value}")
             return self
+        if name == "code_sockopt" and value in ("", "TCP_INFO"):
+            return self
+        if name == "init_scripts":
+            return replace(self, init_scripts=tuple(filter(None, value.split(","))))
         if name in _TEXTS:
             return self._with(name, str(ipaddress.IPv4Address(value)))
         if name in _NUMBERS:

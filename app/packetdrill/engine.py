@@ -125,6 +125,8 @@ class Engine:
 
     def run(self, script: Script) -> None:
         """Raises Mismatch, Unsupported."""
+        for path in self._configuration.init_scripts:
+            self._shell.source(path)
         if script.setup is not None:
             self._shell.run(script.setup.text)
         self._machine.begin()

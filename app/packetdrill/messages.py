@@ -34,6 +34,12 @@ _UNREACHABLE_CODES: Final = (
     "net_unreachable_for_tos", "host_unreachable_for_tos", "packet_filtered", "precedence_violation",
     "precedence_cutoff",
 )  # fmt: skip
+#: The names of codes, by the message's type.
+_CODES: Final = {
+    UNREACHABLE: _UNREACHABLE_CODES,
+    TIME_EXCEEDED: ("ttl_exceeded", "fragment_time_exceeded"),
+    REDIRECT: ("redirect_net", "redirect_host", "redirect_tos_and_net", "redirect_tos_and_host"),
+}
 _FRAG_NEEDED: Final = _UNREACHABLE_CODES.index("frag_needed")
 _ECHO: Final = (ECHO_REQUEST, ECHO_REPLY)
 #: Bytes of the datagram that an error quotes beyond its IP header (RFC 792).
@@ -53,18 +59,20 @@ def inbound(packet: UdpPacket | IcmpPacket, machine: Machine, flows: Flows) -> t
     kind = _KINDS.get(packet.kind)
     if kind is None:
         raise Unsupported(f"ICMP type {packet.kind}")
-    code = _code(packet)
+    code = _code(packet, _CODES.get(kind, ()))
     if kind in _ECHO:
         return ICMP, icmp_bytes(kind, code, packet.identifier, 0, b"")
     return ICMP, icmp_bytes(kind, code, 0, packet.mtu, _quote(packet, machine, flows))
 
 
-def _code(packet: IcmpPacket) -> int:
+def _code(packet: IcmpPacket, names: tuple[str, ...]) -> int:
     if packet.code is None:
         return 0
-    if packet.kind != "unreachable" or packet.code not in _UNREACHABLE_CODES:
+    if packet.code.isdigit():
+        return int(packet.code)
+    if packet.code not in names:
         raise Unsupported(f"ICMP code {packet.code}")
-    return _UNREACHABLE_CODES.index(packet.code)
+    return names.index(packet.code)
 
 
 def _quote(packet: IcmpPacket, machine: Machine, flows: Flows) -> bytes:
@@ -94,7 +102,7 @@ def outbound(expected: UdpPacket | IcmpPacket, datagram: Datagram, flows: Flows)
     if kind in _ECHO:
         return replace(actual, identifier=first)
     if kind == UNREACHABLE:
-        name = _UNREACHABLE_CODES[code] if code < len(_UNREACHABLE_CODES) else f"code-{code}"
+        name = _UNREACHABLE_CODES[code] if code < len(_UNREACHABLE_CODES) else str(code)
         actual = replace(actual, code=name, mtu=second if code == _FRAG_NEEDED else 0)
     return replace(actual, quoted=_read_quote(expected, data[ICMP_HEADER.size :], flows))
 

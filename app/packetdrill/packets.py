@@ -168,7 +168,8 @@ def _udp(reader: Reader, outbound: bool, ip: IpInfo) -> UdpPacket:
 
 def _icmp(reader: Reader, outbound: bool, ip: IpInfo) -> IcmpPacket:
     kind = reader.take_kind(Kind.WORD).text
-    code = reader.take().text if reader.peek().kind is Kind.WORD and not reader.sees("mtu", "id") else None
+    coded = reader.peek().kind in (Kind.WORD, Kind.NUMBER) and not reader.sees("mtu", "id")
+    code = reader.take().text if coded else None
     mtu = reader.number() if reader.accept("mtu") else 0
     identifier = reader.number() if reader.accept("id") else 0
     return IcmpPacket(outbound, kind, code, mtu, identifier, _quoted(reader), ip)

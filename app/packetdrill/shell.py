@@ -57,7 +57,7 @@ class Shell:
         elif run is not None:
             run(words[1:])
         elif name.endswith(".sh"):
-            self._script(words[0])
+            self.source(words[0])
         else:
             raise Unsupported(f"the command {' '.join(words)}")
 
@@ -69,8 +69,8 @@ class Shell:
             "ifconfig": self._ifconfig,
             "tc": self._tc,
             "sleep": self._sleep,
-            "source": lambda words: self._script(words[0]),
-            ".": lambda words: self._script(words[0]),
+            "source": lambda words: self.source(words[0]),
+            ".": lambda words: self.source(words[0]),
         }
 
     # settings
@@ -90,8 +90,11 @@ class Shell:
         except (KeyError, ValueError) as failure:
             raise Unsupported(str(failure.args[0])) from failure
 
-    def _script(self, path: str) -> None:
-        """A file of commands beside the script; what restores or sets defaults is done by starting afresh."""
+    def source(self, path: str) -> None:
+        """A file of commands beside the script; what restores or sets defaults is done by starting afresh.
+
+        Raises Unsupported if there is no such file.
+        """
         file = self._folder / path
         if file.is_file():
             self._lines(file.read_text())

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from netower.app.command import main
 from netower.app.packetdrill.configuration import Configuration
-from netower.app.packetdrill.engine import Outcome, Verdict, run
+from netower.app.packetdrill.engine import Outcome, Verdict, run, run_file
 from netower.app.packetdrill.errors import ScriptError, Unsupported
 from netower.app.packetdrill.parser import parse
 from netower.app.packetdrill.recorder import Entry, differences, record
@@ -351,3 +351,29 @@ def test_records_are_compared() -> None:
     theirs = [Entry(0.1, "a"), Entry(0.2, "> . 1:1(0) <TS val 7 ecr 1>"), Entry(0.4, "b"), Entry(0.5, "c")]
     assert differences(ours, theirs) == ["~ 0.300 b / 0.400", "+ 0.500 c"]
     assert differences(ours, ours) == []
+
+
+# what was added to the language
+
+
+def test_commands_of_other_files_come_first(tmp_path: Path) -> None:
+    (tmp_path / "init.sh").write_text("sysctl -q net.ipv4.tcp_sack=0\nsysctl -q net.ipv4.tcp_timestamps=0\n")
+    script = tmp_path / "script.pkt"
+    story = f"{LISTEN}+0 < S 0:0(0) win 65535 <mss 1000,sackOK,TS val 1 ecr 0>\n+0 > S. 0:0(0) ack 1 <mss 1460>\n"
+    script.write_text(f"--init_scripts=init.sh\n{story}")
+    assert run_file(script, Configuration(), {}).verdict is Verdict.PASSED
+    script.write_text(f"--init_scripts=nothing.sh\n{story}")
+    assert run_file(script, Configuration(), {}).verdict is Verdict.SKIPPED
+
+
+@pytest.mark.parametrize("message", ["time_exceeded ttl_exceeded", "time_exceeded 1", "unreachable 1", "redirect"])
+def test_codes_of_icmp_have_names_and_numbers(message: str) -> None:
+    assert (
+        run(
+            SERVER + f"+0 write(4, ..., 100) = 100\n+0 > P. 1:101(100) ack 1\n+0 < icmp {message} [1:101(100)]\n"
+        ).verdict
+        is Verdict.PASSED
+    )
+    assert (
+        skipped(SERVER + "+0 < icmp time_exceeded of_patience [1:101(100)]\n") == "unsupported: ICMP code of_patience"
+    )
