@@ -160,7 +160,7 @@ def test_a_wrong_packet_is_shown_beside_the_right_one() -> None:
     assert outcome.line == 5
     assert "ack" in outcome.reason
     assert outcome.expected == "> S. 0:0(0) ack 7 <mss 1460>"
-    assert outcome.actual == "> S. 0:0(0) ack 1 win 65535 <mss 1460>"
+    assert outcome.actual == "> S. 0:0(0) ack 1 win 64240 <mss 1460>"
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
             recovery.acknowledged(self, una + moved, echo)
         elif not size and not self.sack and self.snd_nxt > una and window == self.snd_wnd:
             recovery.duplicate(self)
-        if window != self.snd_wnd:
+        if window != self.snd_wnd and (moved or window > self.snd_wnd or not window or rcv_nxt != self.snd_wl1):
             self.snd_wnd = window
             if window > self.max_snd_wnd:
                 self.widen(window)
@@ -222,7 +222,7 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
     elif not c.snd_una - c.max_snd_wnd <= ack <= c.snd_max:
         c.tcp.challenge(c)  # RFC 5961 §5.2
         return False
-    window = segment.window << c.snd_shift
+    window, una = segment.window << c.snd_shift, c.snd_una
     if c.ecn and segment.flags & (ECE | CWR):
         ecn.flags_arrive(c, segment)
     if c.sack and segment.options.sack:
@@ -231,7 +231,9 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
         recovery.acknowledged(c, ack, segment.options.timestamp_echo)
     elif ack == c.snd_una and not segment.length and window == c.snd_wnd and c.snd_nxt > ack:
         recovery.duplicate(c)
-    if ack >= c.snd_una and (c.snd_wl1 < segment.seq or (c.snd_wl1 == segment.seq and c.snd_wl2 <= ack)):
+    # As on Linux, of two segments with the same numbers the one with the larger window is the later one.
+    news = c.snd_wl1 < segment.seq or (c.snd_wl1 == segment.seq and (window > c.snd_wnd or not window))
+    if ack > una or (ack == una and news):
         c.snd_wnd = window
         c.widen(window)
         c.snd_wl1, c.snd_wl2 = segment.seq, ack

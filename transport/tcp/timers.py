@@ -50,9 +50,10 @@ def limit_fin_wait(c: Connection) -> None:
 
 
 def probe_answered(c: Connection) -> None:
-    """An ACK arrives while data wait for the window: where it stays closed, the time to the next probe begins anew."""
+    """An ACK arrives while data wait for the window: where it stays too small for the next packet, the time to the next
+    probe begins anew."""
     c.persist_probes = 0
-    if not c.snd_wnd:
+    if min(c.buffer.end + c.fin_queued - c.snd_nxt, c.size_goal) > c.snd_wnd:
         set_persist(c)
 
 
