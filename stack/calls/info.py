@@ -109,7 +109,8 @@ def congestion_info(socket: Any) -> bytes:
 
 def _states(c: Connection) -> dict[str, int]:
     return {
-        "state": STATES[c.state],
+        # TIME-WAIT is not the socket's any more.
+        "state": STATES[State.CLOSED if c.state is State.TIME_WAIT else c.state],
         "ca_state": _congestion_state(c),
         "retransmits": c.retries,
         "probes": c.persist_probes + c.keepalive_probes,

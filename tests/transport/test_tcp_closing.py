@@ -325,11 +325,12 @@ def time_wait(peer: Peer) -> Connection:
 def test_a_fin_again_is_acknowledged_and_starts_time_wait_again() -> None:
     peer = Peer(timestamps=True)
     connection = time_wait(peer)
+    stamp = peer.stamp()
     peer.advance(40)
     peer.send(FIN | ACK, seq=peer.seq - 1)
     answer = peer.one()
     assert (answer.flags, answer.ack, answer.seq) == (ACK, peer.seq, connection.snd_nxt & MASK)
-    assert answer.options.timestamp_echo == peer.stamp()
+    assert answer.options.timestamp_echo == stamp
     peer.advance(40)
     assert peer.tcp.connections
     peer.advance(21)

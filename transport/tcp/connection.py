@@ -388,6 +388,8 @@ class Connection:
             self.abort()
         elif self.state is State.SYN_SENT:
             self.end(0)
+        elif self.state is State.FIN_WAIT_2 and self.options.fin_timeout == 0:
+            self.abort()  # as on Linux with a negative TCP_LINGER2
         elif self.state not in _SILENT:
             self.orphan = self.receive_ended = True
             self.predicted = False

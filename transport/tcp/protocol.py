@@ -307,14 +307,15 @@ class Tcp:
             self.listeners.pop(key, None)
         self.ports.release(listener)
 
-    def reopen(self, old: TimeWait, segment: Segment) -> None:
-        """A SYN that is surely new meets TIME-WAIT: it opens a connection, if somebody listens (RFC 9293 §3.6.1)."""
+    def reopen(self, old: TimeWait, segment: Segment) -> bool:
+        """A SYN that is surely new meets TIME-WAIT: whether somebody listens, for whom it opens a connection (RFC 9293
+        §3.6.1)."""
         listener = self._listener(segment)
         if listener is None:
-            self.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
-            return
+            return False
         self.time_wait.release(old)
         listener.syn_arrives(segment, above=old.snd_nxt)
+        return True
 
     # -- for tools -----------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
@@ -26,7 +27,19 @@ _GRAIN: Final = 0.25
 class TimeWait:
     """Holds a connection's addresses and ports, and answers its peer, until ``expires`` on the scheduler's clock."""
 
-    __slots__ = ("expires", "key", "rcv_nxt", "since", "snd_nxt", "tcp", "timestamp_offset", "timestamps", "ts_recent")
+    __slots__ = (
+        "answered_at",
+        "expires",
+        "key",
+        "rcv_nxt",
+        "since",
+        "snd_nxt",
+        "tcp",
+        "timestamp_offset",
+        "timestamps",
+        "ts_recent",
+        "window",
+    )
 
     state = State.TIME_WAIT
 
@@ -38,6 +51,9 @@ class TimeWait:
         self.timestamps = c.timestamps
         self.timestamp_offset = c.timestamp_offset
         self.ts_recent = c.ts_recent
+        #: What the window field of our last ACK was.
+        self.window = min((c.rcv_adv - c.rcv_nxt) >> c.rcv_shift, 65535)
+        self.answered_at = -inf
         self.since = c.tcp.scheduler.now
         self.expires = expires
 
@@ -62,15 +78,22 @@ class TimeWait:
             return
         segment = Segment(packet, start, seq, ack, flags, window)
         if flags & (SYN | ACK) == SYN and self._newer(segment):
-            self.tcp.reopen(self, segment)
+            if not self.tcp.reopen(self, segment):
+                self._acknowledge(packet)
             return
         if flags & FIN and extend(segment.seq, self.rcv_nxt) + segment.length == self.rcv_nxt:
             self.expires = self.tcp.scheduler.now + self.tcp.settings.time_wait
-        if flags & (FIN | SYN) or segment.payload or seq != self.rcv_nxt & MASK:
-            stamp = segment.options.timestamp
-            if self.timestamps and stamp is not None and not older(stamp, self.ts_recent):
-                self.ts_recent = stamp
-            self._acknowledge(packet)
+        if not flags & (FIN | SYN) and not segment.payload:
+            if seq == self.rcv_nxt & MASK:
+                stamp = segment.options.timestamp
+                if self.timestamps and stamp is not None and not older(stamp, self.ts_recent):
+                    self.ts_recent = stamp
+                return
+            now = self.tcp.scheduler.now
+            if now - self.answered_at < self.tcp.settings.challenge_interval:  # RFC 5961 §7
+                return
+            self.answered_at = now
+        self._acknowledge(packet)
 
     def _newer(self, segment: Segment) -> bool:
         """Whether a SYN cannot be an old one (RFC 9293 §3.6.1, RFC 6191 §2)."""
@@ -93,7 +116,7 @@ class TimeWait:
         size = HEADER_SIZE + len(options)
         pseudo = pseudo_header_sum(local[0], remote[0], TCP, size)
         header = HEADER.pack(
-            local[1], remote[1], self.snd_nxt & MASK, self.rcv_nxt & MASK, size << 10 | ACK, 0, pseudo, 0
+            local[1], remote[1], self.snd_nxt & MASK, self.rcv_nxt & MASK, size << 10 | ACK, self.window, pseudo, 0
         )
         answer = Packet([bytearray(header + options)], checksum=PARTIAL)
         answer.checksum_offset = CHECKSUM_OFFSET
