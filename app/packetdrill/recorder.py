@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 _FIRST_TIMESTAMP: Final = 100
 #: What comes after a script's end is recorded for so long, in seconds.
 _LONGER: Final = 0.5
-_TIMESTAMP: Final = re.compile(r"TS val \d+")
+#: What hosts choose by chance: timestamps, and numbers of connections that the record knows no beginning of.
+_TIMESTAMP: Final = re.compile(r"TS val \d+|\b\d{8,}\b")
 #: By how much, and by how much of it, the times of two hosts may differ (see `on_kernel`).
 _TOLERANCE: Final = 0.02
 _TOLERANCE_RATIO: Final = 0.13
@@ -135,7 +136,8 @@ class Recorder(Engine):
         if self._task is not None and self._task[1].finished is not None:
             task = self._task[1]
             self._task = None
-            self._note()
+            if task.until is not None:
+                self._note()
             self.entries.append(Entry(task.finished or 0.0, task.adopt()))
 
     def _finish_task(self) -> None:

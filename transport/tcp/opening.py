@@ -73,6 +73,8 @@ def answered(c: Connection, segment: Segment) -> bool:
         text = early.answered(c, segment)
     else:  # simultaneous open (RFC 9293 §3.5, figure 8)
         c.follow(Event.SYN)
+        c.snd_nxt = c.snd_max = c.iss  # our SYN and ACK is no retransmission of our SYN: it is timed, too
+        c.rtt_time = 0.0
         output.send_syn(c)
     segment.seq += 1  # what follows the SYN
     segment.flags &= ~SYN
