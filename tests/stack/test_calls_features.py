@@ -229,9 +229,7 @@ def test_linger2_ends_fin_wait_2_at_once() -> None:
     client.close()
     world.run(0.1)
     assert connection.state is State.CLOSED
-    server.send(b"anybody?")
-    world.run(0.1)
-    assert server.take_error() in (errno.EPIPE, errno.ECONNRESET)
+    assert server.take_error() == errno.EPIPE  # a RST has followed the FIN, as on Linux
 
 
 def test_a_pacing_rate_caps_what_leaves() -> None:
