@@ -136,8 +136,12 @@ class Socket:
         raise NotImplementedError
 
     def take_error(self) -> int:
-        """SO_ERROR: the errno that waits, which is thereby cleared; 0 for none."""
+        """The errno that waits, which is thereby cleared; 0 for none."""
         raise NotImplementedError
+
+    def report_error(self) -> int:
+        """SO_ERROR: the same, or what went wrong on the way and did not matter in the end."""
+        return self.take_error()
 
     def mtu(self) -> int:
         """The MTU of the path to the peer, in bytes. Raises OSError ENOTCONN."""

@@ -299,7 +299,7 @@ _COMMON: Final[Options] = {
     (n.SOL_SOCKET, n.SO_TYPE): Option(attrgetter("type")),
     (n.SOL_SOCKET, n.SO_DOMAIN): Option(attrgetter("family")),
     (n.SOL_SOCKET, n.SO_PROTOCOL): Option(attrgetter("protocol")),
-    (n.SOL_SOCKET, n.SO_ERROR): Option(lambda socket: socket.take_error()),
+    (n.SOL_SOCKET, n.SO_ERROR): Option(lambda socket: socket.report_error()),
     (n.SOL_SOCKET, n.SO_ACCEPTCONN): Option(lambda socket: int(socket.listening)),
     (n.SOL_SOCKET, n.SO_LINGER): Option(_get_linger, _set_linger, size=_LINGER.size),
     (n.SOL_SOCKET, n.SO_RCVLOWAT): Option(attrgetter("receive_low_water"), _set_receive_low_water),

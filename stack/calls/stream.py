@@ -472,7 +472,11 @@ class StreamSocket(Socket):
                 self._error_taken = True
             else:
                 connection.error = 0  # it goes on
-        elif connection is not None:  # what did not end the connection (RFC 9293 §3.9.2.2, SHOULD-25)
+        return number
+
+    def report_error(self) -> int:
+        number, connection = self.take_error(), self._connection
+        if not number and connection is not None:  # what did not end the connection (RFC 9293 §3.9.2.2, SHOULD-25)
             number, connection.soft_error = connection.soft_error, 0
         return number
 

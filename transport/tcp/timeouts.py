@@ -131,7 +131,7 @@ def too_big(c: Connection) -> None:
     is no sign of congestion."""
     before = c.mss
     c.use_path(c.path)
-    if c.mss < before and c.state not in OPENING and c.snd_una < c.snd_max:
+    if c.mss < before and c.state not in OPENING and c.snd_max - c.snd_una > c.mss:
         board = board_of(c)
         board.lose_everything(c.snd_una, c.snd_max)
         board.after_timeout = True
