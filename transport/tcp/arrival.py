@@ -235,7 +235,8 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
     news = c.snd_wl1 < segment.seq or (c.snd_wl1 == segment.seq and (window > c.snd_wnd or not window))
     if ack > una or (ack == una and news):
         c.snd_wnd = window
-        c.widen(window)
+        if window > c.max_snd_wnd:
+            c.widen(window)
         c.snd_wl1, c.snd_wl2 = segment.seq, ack
     if c.persist_at < inf:
         timers.probe_answered(c)

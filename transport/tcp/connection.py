@@ -65,6 +65,7 @@ class Connection:
 
     __slots__ = (
         "acknowledge_at",
+        "advertised_mss",
         "at_end",
         "ato",
         "board",
@@ -84,6 +85,7 @@ class Connection:
         "fast_open",
         "fin_queued",
         "fin_seq",
+        "full_mss",
         "give_up_at",
         "heard_at",
         "irs",
@@ -471,44 +473,42 @@ class Connection:
     def use_path(self, path: Path) -> None:
         """Send along ``path`` from now on: segment sizes follow its MTU (RFC 9293 §3.7.1)."""
         self.path = path
-        size = self.peer_mss
         limit = self.announced_mss
+        options = _TIMESTAMPS_SIZE if self.timestamps else 0
+        self.advertised_mss = limit - options
         if self.mss_limit:
             limit = min(limit, self.mss_limit)
         # A peer that claims to take next to nothing must not make us send a packet for each octet: whatever has an IP
         # takes packets of 68 bytes (RFC 791 §3.2).
-        size = max(min(size, limit), self.tcp.settings.min_mss)
-        size -= _TIMESTAMPS_SIZE if self.timestamps else 0
-        # As on Linux: a segment, and a packet, is at most half of the largest window that the peer ever had, so that it
-        # never has to wait for the last bit of room (RFC 9293 §3.8.6.2.1).
-        most = self.max_snd_wnd
-        most = (most >> 1 if most > _TINY_WINDOW else most) or _MAX_PAYLOAD
-        self.mss = min(size, max(most, 48))
-        self.size_goal = max(min(most, pacing.LARGEST) // self.mss, 1) * self.mss
-        offload = path.offloads & (2 if len(self.remote[0]) == 4 else 4)
-        self.tso_size = _MAX_PAYLOAD // self.mss * self.mss if offload else self.mss
+        self.full_mss = max(min(self.peer_mss, limit), self.tcp.settings.min_mss) - options
+        self._choose_sizes()
         words = self.local[0] + self.remote[0]
         self.pseudo_sum = (int.from_bytes(words) + 6) % 65535
 
+    def _choose_sizes(self) -> None:
+        """As on Linux: a segment, and a packet, is at most half of the largest window that the peer ever had, so that
+        it never has to wait for the last bit of room (RFC 9293 §3.8.6.2.1)."""
+        most = self.max_snd_wnd
+        most = (most >> 1 if most > _TINY_WINDOW else most) or _MAX_PAYLOAD
+        self.mss = mss = min(self.full_mss, max(most, 48))
+        self.size_goal = max(min(most, pacing.LARGEST) // mss, 1) * mss
+        offload = self.path.offloads & (2 if len(self.remote[0]) == 4 else 4)
+        self.tso_size = _MAX_PAYLOAD // mss * mss if offload else mss
+
     def widen(self, window: int) -> None:
-        """The peer's window is ``window``: if that is more than ever, segments and packets may be larger."""
-        if window > self.max_snd_wnd:
-            self.max_snd_wnd = window
-            before = self.mss
-            self.use_path(self.path)
-            if self.mss > before:
-                self.congestion.cwnd = self.congestion.cwnd * self.mss // before  # Linux's is in segments
+        """The peer's window is ``window``, more than ever: segments and packets may be larger."""
+        before, self.max_snd_wnd = self.max_snd_wnd, window
+        if before < 2 * pacing.LARGEST:
+            mss = self.mss
+            self._choose_sizes()
+            if self.mss > mss:
+                self.congestion.cwnd = self.congestion.cwnd * self.mss // mss  # Linux's is in segments
 
     @property
     def announced_mss(self) -> int:
         """The MSS option of our SYN: what the path's first hop carries, without options (RFC 6691)."""
         limit = min(self.path.mtu, _MAX_PACKET) - _HEADERS[len(self.remote[0])]
         return min(limit, self.options.maxseg or limit)
-
-    @property
-    def advertised_mss(self) -> int:
-        """What of that is left for payload beside the options that every segment has."""
-        return self.announced_mss - (_TIMESTAMPS_SIZE if self.timestamps else 0)
 
     def reroute(self) -> bool:
         """Ask for a new path, as routes or addresses have changed; False where there is none."""

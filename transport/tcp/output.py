@@ -261,7 +261,7 @@ def _account(c: Connection, start: int, after: int) -> None:
 
 def timestamp(c: Connection) -> int:
     """This connection's clock, in milliseconds (RFC 7323 §5.4)."""
-    return timestamp_at(c, c.tcp.scheduler.now)
+    return (int(c.tcp.scheduler.now * 1000) + c.timestamp_offset) & MASK
 
 
 def timestamp_at(c: Connection, time: float) -> int:

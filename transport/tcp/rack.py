@@ -118,6 +118,8 @@ def _original_arrived(c: Connection, board: Scoreboard, start: int, end: int) ->
 def sent_time(c: Connection, number: int) -> float:
     """When the batch left that sent ``number`` for the first time."""
     sent = c.sent
+    if sent and number < sent[0][0]:
+        return sent[0][1]
     index = bisect_right(sent, (number, inf))
     return sent[index][1] if index < len(sent) else c.sent_at
 

@@ -141,19 +141,22 @@ def clamp(c: Connection, most: int) -> None:
 
 def select(c: Connection) -> int:
     """The window that there is room for, without regard to what was offered before."""
-    free, full, mss = space(c), min(c.rcv_clamp, full_space(c)), c.rcv_mss
-    if mss > full:
-        mss = full
+    free = full = full_space(c)
+    if c.rcv_charge or c.reassembly is not None:
+        free = space(c)
+    if full > c.rcv_clamp:
+        full = c.rcv_clamp
     shift = c.rcv_shift
     if free < full >> 1:
         c.quick = 0
         free = free >> shift << shift
-        if free < full_space(c) >> 4 or free < mss:
+        if free < full_space(c) >> 4 or free < min(c.rcv_mss, full):
             return 0
     if free > c.rcv_ssthresh:
         free = c.rcv_ssthresh
     if shift:
         return -(-free >> shift) << shift
+    mss = min(c.rcv_mss, full)
     window = c.rcv_adv - c.rcv_acked
     if window <= free - mss or window > free:
         return free - free % mss
