@@ -498,11 +498,13 @@ class Connection:
     def widen(self, window: int) -> None:
         """The peer's window is ``window``, more than ever: segments and packets may be larger."""
         before, self.max_snd_wnd = self.max_snd_wnd, window
-        if before < 2 * pacing.LARGEST:
-            mss = self.mss
+        mss = self.mss
+        if mss < self.full_mss:
             self._choose_sizes()
-            if self.mss > mss:
-                self.congestion.cwnd = self.congestion.cwnd * self.mss // mss  # Linux's is in segments
+            self.congestion.cwnd = self.congestion.cwnd * self.mss // mss  # Linux's is in segments
+        elif before < 2 * pacing.LARGEST:
+            half = window >> 1 if window > _TINY_WINDOW else window
+            self.size_goal = (half // mss or 1) * mss if half < pacing.LARGEST else pacing.LARGEST // mss * mss
 
     @property
     def announced_mss(self) -> int:
