@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, arrival, controllers, early, expiry, output, pacing, rack, segmentation, timers, window
+from . import acks, arrival, controllers, early, expiry, output, rack, segmentation, sizes, timers, window
 from .congestion import CongestionControl, Reno
 from .counts import Counts
 from .header import ACK, RST
@@ -36,19 +36,10 @@ if TYPE_CHECKING:
     from .settings import TcpOptions
     from .undo import Undo
 
-#: Header, without options, of a TCP segment in an IP packet, by the length of the address.
-_HEADERS = {4: 40, 16: 60}
 #: What a peer takes that does not say (RFC 9293 §3.7.1, MUST-15 and MUST-16).
 _DEFAULT_MSS = {4: 536, 16: 1220}
-_TIMESTAMPS_SIZE = 12
 #: The value of tcp_timestamps with which all connections tell the host's clock.
 _PLAIN_TIMESTAMPS = 2
-#: A peer with a window no larger than this (TCP_MSS_DEFAULT) gets all of it in one segment, in bytes.
-_TINY_WINDOW = 536
-#: IPv4's longest packet.
-_MAX_PACKET = 65535
-#: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
-_MAX_PAYLOAD = 65483
 
 
 class Connection:
@@ -66,6 +57,7 @@ class Connection:
     __slots__ = (
         "acknowledge_at",
         "advertised_mss",
+        "announced_mss",
         "at_end",
         "ato",
         "board",
@@ -174,6 +166,15 @@ class Connection:
         "undo",
         "unsent_full",
     )
+
+    #: How large segments and packets are, in bytes, and the sum of the addresses: `sizes` keeps them.
+    announced_mss: int
+    advertised_mss: int
+    full_mss: int
+    mss: int
+    size_goal: int
+    tso_size: int
+    pseudo_sum: int
 
     def __init__(
         self, tcp: Tcp, path: Path, local: tuple[Address, int], remote: tuple[Address, int], options: TcpOptions
@@ -419,6 +420,9 @@ class Connection:
 
     # -- for the other files of TCP ------------------------------------------------------------------------------
 
+    use_path = sizes.use_path
+    widen = sizes.widen
+
     def follow(self, event: Event) -> None:
         """Change the state; the short way in is for ESTABLISHED alone."""
         self.state = follow(self.state, event)
@@ -469,48 +473,6 @@ class Connection:
         if self.fin_queued:
             self.follow(Event.CLOSE)  # RFC 9293 §3.10.4: a CLOSE in SYN-RECEIVED waits for ESTABLISHED
         self.tell()
-
-    def use_path(self, path: Path) -> None:
-        """Send along ``path`` from now on: segment sizes follow its MTU (RFC 9293 §3.7.1)."""
-        self.path = path
-        limit = self.announced_mss
-        options = _TIMESTAMPS_SIZE if self.timestamps else 0
-        self.advertised_mss = limit - options
-        if self.mss_limit:
-            limit = min(limit, self.mss_limit)
-        # A peer that claims to take next to nothing must not make us send a packet for each octet: whatever has an IP
-        # takes packets of 68 bytes (RFC 791 §3.2).
-        self.full_mss = max(min(self.peer_mss, limit), self.tcp.settings.min_mss) - options
-        self._choose_sizes()
-        words = self.local[0] + self.remote[0]
-        self.pseudo_sum = (int.from_bytes(words) + 6) % 65535
-
-    def _choose_sizes(self) -> None:
-        """As on Linux: a segment, and a packet, is at most half of the largest window that the peer ever had, so that
-        it never has to wait for the last bit of room (RFC 9293 §3.8.6.2.1)."""
-        most = self.max_snd_wnd
-        most = (most >> 1 if most > _TINY_WINDOW else most) or _MAX_PAYLOAD
-        self.mss = mss = min(self.full_mss, max(most, 48))
-        self.size_goal = max(min(most, pacing.LARGEST) // mss, 1) * mss
-        offload = self.path.offloads & (2 if len(self.remote[0]) == 4 else 4)
-        self.tso_size = _MAX_PAYLOAD // mss * mss if offload else mss
-
-    def widen(self, window: int) -> None:
-        """The peer's window is ``window``, more than ever: segments and packets may be larger."""
-        before, self.max_snd_wnd = self.max_snd_wnd, window
-        mss = self.mss
-        if mss < self.full_mss:
-            self._choose_sizes()
-            self.congestion.cwnd = self.congestion.cwnd * self.mss // mss  # Linux's is in segments
-        elif before < 2 * pacing.LARGEST:
-            half = window >> 1 if window > _TINY_WINDOW else window
-            self.size_goal = (half // mss or 1) * mss if half < pacing.LARGEST else pacing.LARGEST // mss * mss
-
-    @property
-    def announced_mss(self) -> int:
-        """The MSS option of our SYN: what the path's first hop carries, without options (RFC 6691)."""
-        limit = min(self.path.mtu, _MAX_PACKET) - _HEADERS[len(self.remote[0])]
-        return min(limit, self.options.maxseg or limit)
 
     def reroute(self) -> bool:
         """Ask for a new path, as routes or addresses have changed; False where there is none."""

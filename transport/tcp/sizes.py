@@ -1,0 +1,66 @@
+"""How large segments and packets are (RFC 9293 §3.7.1), by the path's MTU and the peer's windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from . import pacing
+
+if TYPE_CHECKING:
+    from ...net.path import Path
+    from .connection import Connection
+
+#: Header, without options, of a TCP segment in an IP packet, by the length of the address.
+_HEADERS: Final = {4: 40, 16: 60}
+_TIMESTAMPS_SIZE: Final = 12
+#: A peer with a window no larger than this (TCP_MSS_DEFAULT) gets all of it in one segment, in bytes.
+_TINY_WINDOW: Final = 536
+#: IPv4's longest packet.
+_MAX_PACKET: Final = 65535
+#: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
+_MAX_PAYLOAD: Final = 65483
+_LEAST: Final = 48
+
+
+def use_path(self: Connection, path: Path) -> None:
+    """Send along ``path`` from now on.
+
+    ``announced_mss`` is the MSS option of our SYN: what the path's first hop carries, without options (RFC 6691);
+    ``advertised_mss`` is what of that is left beside the options that every segment has.
+    """
+    self.path = path
+    limit = min(path.mtu, _MAX_PACKET) - _HEADERS[len(self.remote[0])]
+    self.announced_mss = limit = min(limit, self.options.maxseg or limit)
+    options = _TIMESTAMPS_SIZE if self.timestamps else 0
+    self.advertised_mss = limit - options
+    if self.mss_limit:
+        limit = min(limit, self.mss_limit)
+    # A peer that claims to take next to nothing must not make us send a packet for each octet: whatever has an IP takes
+    # packets of 68 bytes (RFC 791 §3.2).
+    self.full_mss = max(min(self.peer_mss, limit), self.tcp.settings.min_mss) - options
+    _choose(self)
+    words = self.local[0] + self.remote[0]
+    self.pseudo_sum = (int.from_bytes(words) + 6) % 65535
+
+
+def widen(self: Connection, window: int) -> None:
+    """The peer's window is ``window``, more than ever: segments and packets may be larger."""
+    before, self.max_snd_wnd = self.max_snd_wnd, window
+    mss = self.mss
+    if mss < self.full_mss:
+        _choose(self)
+        self.congestion.cwnd = self.congestion.cwnd * self.mss // mss  # Linux's is in segments
+    elif before < 2 * pacing.LARGEST:
+        half = window >> 1 if window > _TINY_WINDOW else window
+        self.size_goal = (half // mss or 1) * mss if half < pacing.LARGEST else pacing.LARGEST // mss * mss
+
+
+def _choose(c: Connection) -> None:
+    """As on Linux: a segment, and a packet, is at most half of the largest window that the peer ever had, so that it
+    never has to wait for the last bit of room (RFC 9293 §3.8.6.2.1)."""
+    most = c.max_snd_wnd
+    most = (most >> 1 if most > _TINY_WINDOW else most) or _MAX_PAYLOAD
+    c.mss = mss = min(c.full_mss, max(most, _LEAST))
+    c.size_goal = max(min(most, pacing.LARGEST) // mss, 1) * mss
+    offload = c.path.offloads & (2 if len(c.remote[0]) == 4 else 4)
+    c.tso_size = _MAX_PAYLOAD // mss * mss if offload else mss
