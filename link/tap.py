@@ -123,7 +123,7 @@ class _Tunnel:
         if not segment_size:
             return OFFLOAD_HEADER.pack(NEEDS_CSUM, 0, 0, 0, start, offset)
         kind = GSO_TCPV6 if self._carries_ipv6(packet.buffers[0]) else GSO_TCPV4
-        if _octet(packet.buffers, start + _TCP_FLAGS) & _CWR:
+        if _tcp_flags(packet.buffers, start) & _CWR:
             kind |= GSO_ECN
         return OFFLOAD_HEADER.pack(NEEDS_CSUM, kind, start + _TCP_HEADER_SIZE, segment_size, start, offset)
 
@@ -223,8 +223,11 @@ class Tun(_Tunnel):
         return start[0] >> 4 == 6
 
 
-def _octet(buffers: list[Buffer], position: int) -> int:
-    """The octet at ``position`` of a packet."""
+def _tcp_flags(buffers: list[Buffer], start: int) -> int:
+    """The flags of a segment whose header begins at octet ``start``."""
+    if len(buffers) > 2 and len(buffers[0]) + len(buffers[1]) == start:
+        return buffers[2][_TCP_FLAGS]  # each header has a buffer of its own
+    position = start + _TCP_FLAGS
     for buffer in buffers:
         size = len(buffer)
         if position < size:

@@ -68,9 +68,7 @@ class Engine:
         """One batch; waits at most ``longest`` seconds for something to do."""
         self._watch_links()
         patience = self._patience(min(longest, IDLE) if self._used_memory else longest)
-        if 0 < patience < FINE:
-            patience = self._wait_finely(patience)
-        ready = self._epoll.poll(patience, 256)
+        ready = self._wait_finely(patience) if 0 < patience < FINE else self._epoll.poll(patience, 256)
         if ready:
             self._used_memory = True
         elif patience == IDLE and self._used_memory:
@@ -122,12 +120,15 @@ class Engine:
         # Rounded up to epoll's milliseconds by a hair, or the engine would spin in the last one.
         return min(wait + 0.0005, longest)
 
-    def _wait_finely(self, patience: float) -> float:
-        """Wait until something is ready or ``patience`` is over; what is left to wait."""
+    def _wait_finely(self, patience: float) -> list[tuple[int, int]]:
+        """Wait until something is ready or ``patience`` is over: what is ready. A busy engine need not wait at all."""
+        ready = self._epoll.poll(0, 256)
+        if ready:
+            return ready
         if self._epoll.fileno() >= _SELECTABLE:
-            return patience
+            return self._epoll.poll(patience, 256)
         select.select((self._epoll,), (), (), patience)
-        return 0.0
+        return self._epoll.poll(0, 256)
 
     def _watch_links(self) -> None:
         interfaces = self.host.interfaces

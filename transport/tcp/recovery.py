@@ -53,10 +53,10 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
         rtt.measured(now - rack.sent_time(c, una), c.tcp.settings, ack, c.snd_nxt)
     else:
         _measure_handshake(c, ack, echo)
-    if c.cwnd_limited or validation.in_use(c):
-        pieces = c.pieces
+    control, pieces = c.congestion, c.pieces
+    if c.cwnd_limited or (control.cwnd < control.ssthresh and validation.in_use(c)):
         full = ack - una + (pieces.settle(ack) if pieces is not None and pieces.padding else 0)
-        c.congestion.acknowledged(full, c.mss, ack, c)
+        control.acknowledged(full, c.mss, ack, c)
     _advance(c, ack, now, rtt.pto or rtt.rto)
     if c.rate is not None:
         c.rate.advanced(c, ack - una, now)

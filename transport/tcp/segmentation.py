@@ -150,7 +150,7 @@ def _cut_written(c: Connection, pieces: Pieces, most: int) -> int:
     why = 0
     for write in pieces.written:
         end = write >> SHIFT
-        if not pieces.queue and most * c.mss >= goal:
+        if most * c.mss >= goal:
             _send_whole(c, pieces, end, goal)
         goes_on = False
         while pieces.cut(c.snd_nxt, end, goal, goes_on=goes_on):
@@ -170,20 +170,32 @@ def _cut_written(c: Connection, pieces: Pieces, most: int) -> int:
 
 
 def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> None:
-    """A short way for large writes: where nothing is in the way, each piece goes out as it is cut."""
-    cwnd = c.congestion.cwnd
+    """A short way for large writes: where nothing is in the way, each piece goes out as it is cut. A piece that waits
+    is filled up first."""
+    cwnd, queue = c.congestion.cwnd, pieces.queue
     una, start, mss = c.snd_una, c.snd_nxt, c.mss
     if c.board is not None or c.pacer is not None or c.snd_up > una or cwnd < 2 * goal:
         return
-    limit = min(end - 1, una + c.snd_wnd, una + (cwnd - pieces.padding) // mss * mss) - goal
-    while start <= limit:
+    if queue and (len(queue) - pieces.head > 1 or queue[-1] & RECORD):
+        return
+    limit = min(end - 1, una + c.snd_wnd, una + (cwnd - pieces.padding) // mss * mss)
+    packets, patience, simple = pieces.packets, c.max_snd_wnd >> 1, c.tso_size >= goal > mss
+    while (after := start + goal) <= limit:
         flags = ACK
-        if start + goal > pieces.pushed + (c.max_snd_wnd >> 1):
-            pieces.pushed = start + goal
+        if after > pieces.pushed + patience:
+            pieces.pushed = after
             flags = ACK | PSH
-        c.snd_nxt = start + goal
-        _transmit(c, pieces, start, goal, flags)
-        start += goal
+        c.snd_nxt = after
+        if simple:
+            packets.append(after << 1 | (flags != ACK))
+            output.transmit(c, start, goal, ACK | PSH)
+        else:
+            _transmit(c, pieces, start, goal, flags)
+        start = after
+    if queue and start >= queue[-1] >> SHIFT:
+        pieces.drop_first()
+    if len(packets) > FEW:
+        pieces.forget(una)
 
 
 def _ends(c: Connection) -> bool:

@@ -167,9 +167,8 @@ def select(c: Connection) -> int:
 
 def offer(c: Connection) -> int:
     """The window field of a segment that goes out now."""
-    offered = c.rcv_adv - c.rcv_nxt
-    window = select(c)
-    shift = c.rcv_shift
+    offered, shift = c.rcv_adv - c.rcv_nxt, c.rcv_shift
+    window = 0 if offered >= c.rcv_ssthresh else select(c)
     if window < offered:
         window = -(-offered >> shift) << shift
     c.rcv_adv = c.rcv_nxt + window
