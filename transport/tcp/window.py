@@ -15,6 +15,7 @@ low and grows with each segment that turns out to be worth its memory. The right
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from . import acks, right_sizing
@@ -41,6 +42,7 @@ _TINY_MSS: Final = 88
 _GROWING: Final = 128
 
 
+@lru_cache(maxsize=1024)
 def cost(size: int) -> int:
     """The memory that a segment of ``size`` bytes counts for."""
     piece = size + _HEADERS + _AROUND
