@@ -22,7 +22,7 @@ def test_all_figures_are_printed_for_people_and_for_programs() -> None:
     figures = {figure["name"]: figure for figure in json.loads(done.output)["figures"]}
     assert list(figures) == ["idle_hour", "silence", "work", "segments", "memory"]
     assert all(figure["value"] > 0 for figure in figures.values())
-    assert "127 virtual s" in figures["silence"]["title"]
+    assert "131 virtual s" in figures["silence"]["title"]
     assert "0.4 MB" in figures["work"]["title"]
 
     table = CliRunner().invoke(main, ["bench", "--simulation", "--repeat", "1"])
