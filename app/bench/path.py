@@ -58,9 +58,9 @@ class Conditions:
     def name(self) -> str:
         return f"{self.rtt:g} ms, loss {self.loss}"
 
-    def options(self) -> list[str]:
+    def options(self, seed: int) -> list[str]:
         wanted = {
-            "delay": f"{self.rtt / 2:g}ms", "loss": self.loss, "rate": self.rate, "queue": self.queue, "seed": 1
+            "delay": f"{self.rtt / 2:g}ms", "loss": self.loss, "rate": self.rate, "queue": self.queue, "seed": seed
         }  # fmt: skip
         return [word for name, value in wanted.items() for word in (f"--{name}", str(value))]
 
@@ -92,15 +92,15 @@ class Flow:
 
 
 @contextmanager
-def path_between(conditions: Conditions, directory: Path) -> Iterator[Ends]:
-    """A path, and a stack at its left. Raises MeasurementFailed."""
+def path_between(conditions: Conditions, directory: Path, seed: int = 1) -> Iterator[Ends]:
+    """A path, and a stack at its left; ``seed`` decides which frames get lost. Raises MeasurementFailed."""
     with ExitStack() as cleanup:
         left, right = (cleanup.enter_context(in_namespace()) for _ in range(2))
         for namespace in left, right:
             # What the kernel learned from one connection is nothing that the next one may start with.
             _write(namespace, "tcp_no_metrics_save", "1")
         _write(left, "ip_forward", "1")
-        road = [*NETOWER, "path", "--left", "left0", "--right", "right0", *conditions.options()]
+        road = [*NETOWER, "path", "--left", "left0", "--right", "right0", *conditions.options(seed)]
         cleanup.enter_context(_serving(road))
         _move("left0", left, LEFT)
         _move("right0", right, RIGHT, via=LEFT)
@@ -211,14 +211,12 @@ def measure(wanted: Iterable[Conditions], seconds: float, repeat: int, directory
 
 
 def _cell(conditions: Conditions, seconds: float, repeat: int, directory: Path) -> dict[str, Any]:
-    with path_between(conditions, directory) as ends:
-        ways = {
-            "kernel": (ends.kernel, ends.peer), "out": (ends.stack, ends.peer), "in": (ends.peer, ends.stack)
-        }  # fmt: skip
-        samples: dict[str, list[Flow]] = {way: [] for way in ways}
-        for _ in range(repeat):
-            for way, pair in ways.items():
-                samples[way] += flows([pair], seconds)
+    samples: dict[str, list[Flow]] = {"kernel": [], "out": [], "in": []}
+    for seed in range(1, repeat + 1):
+        for way, taken in samples.items():
+            # Each on a path of its own with the same seed: which frame ends a flow's slow start decides about seconds.
+            with path_between(conditions, directory, seed) as ends:
+                taken += flows([_pair(ends, way)], seconds)
     kernel = _total(samples["kernel"])
     cell: dict[str, Any] = {
         "rtt": conditions.rtt, "loss": conditions.loss, "rate": conditions.rate, "queue": conditions.queue,
@@ -236,6 +234,11 @@ def _cell(conditions: Conditions, seconds: float, repeat: int, directory: Path) 
             cell[way]["goodput_ratio"] = _ratio(flow.goodput, kernel.goodput)
             cell[way]["retransmitted_share_ratio"] = _ratio(flow.share, kernel.share)
     return cell
+
+
+def _pair(ends: Ends, way: str) -> tuple[End, End]:
+    """Who sends to whom."""
+    return {"kernel": (ends.kernel, ends.peer), "out": (ends.stack, ends.peer), "in": (ends.peer, ends.stack)}[way]
 
 
 def _ratio(value: float, reference: float) -> float | None:
