@@ -92,15 +92,17 @@ class Flow:
 
 
 @contextmanager
-def path_between(conditions: Conditions, directory: Path, seed: int = 1) -> Iterator[Ends]:
-    """A path, and a stack at its left; ``seed`` decides which frames get lost. Raises MeasurementFailed."""
+def path_between(conditions: Conditions, directory: Path, seed: int = 1, *, mirrored: bool = False) -> Iterator[Ends]:
+    """A path, and a stack at its left. ``seed`` decides which frames get lost; ``mirrored``: those that would be lost
+    on their way to the right are lost on their way to the left, and the reverse. Raises MeasurementFailed."""
     with ExitStack() as cleanup:
         left, right = (cleanup.enter_context(in_namespace()) for _ in range(2))
         for namespace in left, right:
             # What the kernel learned from one connection is nothing that the next one may start with.
             _write(namespace, "tcp_no_metrics_save", "1")
         _write(left, "ip_forward", "1")
-        road = [*NETOWER, "path", "--left", "left0", "--right", "right0", *conditions.options(seed)]
+        first, second = ("right0", "left0") if mirrored else ("left0", "right0")
+        road = [*NETOWER, "path", "--left", first, "--right", second, *conditions.options(seed)]
         cleanup.enter_context(_serving(road))
         _move("left0", left, LEFT)
         _move("right0", right, RIGHT, via=LEFT)
@@ -214,8 +216,8 @@ def _cell(conditions: Conditions, seconds: float, repeat: int, directory: Path) 
     samples: dict[str, list[Flow]] = {"kernel": [], "out": [], "in": []}
     for seed in range(1, repeat + 1):
         for way, taken in samples.items():
-            # Each on a path of its own with the same seed: which frame ends a flow's slow start decides about seconds.
-            with path_between(conditions, directory, seed) as ends:
+            # Each on a path of its own that loses the same frames: which one ends slow start decides about seconds.
+            with path_between(conditions, directory, seed, mirrored=way == "in") as ends:
                 taken += flows([_pair(ends, way)], seconds)
     kernel = _total(samples["kernel"])
     cell: dict[str, Any] = {
