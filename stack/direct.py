@@ -50,7 +50,7 @@ class Carrier(Protocol):
         """A call may have left the host something to do."""
 
     def wait(self, socket: Socket, events: int, timeout: float | None) -> bool:
-        """Wait until ``socket`` is ready for any of ``events`` (poll bits); False when ``timeout`` seconds are over."""
+        """Wait until ``socket`` unblocks for any of ``events`` (poll bits); False when ``timeout`` seconds are over."""
 
 
 def find(number: int) -> HostSocket | None:

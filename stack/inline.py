@@ -160,9 +160,8 @@ class InlineHost:
         host.pump()
 
     def wait(self, socket: Socket, events: int, timeout: float | None) -> bool:
-        """Run the host until ``socket`` is ready for any of ``events``; False when ``timeout`` seconds are over."""
-        readiness = socket.readiness
-        return self._turn_until(lambda: readiness() & events, timeout)
+        """Run the host until ``socket`` unblocks for any of ``events``; False when ``timeout`` seconds are over."""
+        return self._turn_until(lambda: socket.unblocks(events), timeout)
 
     def _turn_until(self, condition: Callable[[], Any], timeout: float | None) -> bool:
         """Whether the condition came true before ``timeout`` seconds were over."""

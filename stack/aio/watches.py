@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
     from ..direct import HostSocket
+
+#: How long a socket that stays ready for its error queue alone lets virtual time go on, in seconds.
+_PAUSE: Final = 1e-6
 
 
 class Watches:
@@ -56,6 +59,9 @@ class _Watch:
 
     def _fire(self) -> None:
         self._due = None
-        if self._sock.calls.readiness() & self._events:
-            self._due = self._loop.call_soon(self._fire)  # the callback may undo it
+        calls = self._sock.calls
+        if calls.readiness() & self._events:
+            # Again, if the callback does not undo it; after a while, if it is for an error queue that nobody may read.
+            pause = 0 if calls.unblocks(self._events) else _PAUSE
+            self._due = self._loop.call_later(pause, self._fire) if pause else self._loop.call_soon(self._fire)
             self._callback(*self._arguments)

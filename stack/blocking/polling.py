@@ -14,7 +14,7 @@ from ..calls import numbers as n
 from ..direct import find
 from .clock import GLANCE
 from .fiber import Fiber, fallback, here
-from .readiness import readiness_of, wait_ready
+from .readiness import readiness_of, wait_until
 from .refused import refusing
 from .swaps import swapped
 
@@ -52,7 +52,11 @@ def _wait(fiber: Fiber, wants: list[tuple[Socket, int]], timeout: float | None) 
     if not wants:
         fiber.wait(timeout)
     else:
-        wait_ready(fiber, wants, timeout)
+        wait_until(fiber, lambda: _any_ready(wants), [socket for socket, _ in wants], timeout)
+
+
+def _any_ready(wants: list[tuple[Socket, int]]) -> bool:
+    return any(socket.closed or socket.readiness() & events for socket, events in wants)
 
 
 def _select(

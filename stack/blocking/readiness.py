@@ -32,16 +32,15 @@ def readiness_of(socket: Socket) -> Readiness:
     return observer
 
 
-def wait_ready(fiber: Fiber, wants: Iterable[tuple[Socket, int]], timeout: float | None) -> bool:
-    """Wait until a socket is ready for any of its events (poll bits), or closed; False if the time is over before."""
-    wants = list(wants)
-    observers = [readiness_of(socket) for socket, _ in wants]
+def wait_until(fiber: Fiber, condition: Callable[[], bool], sockets: Iterable[Socket], timeout: float | None) -> bool:
+    """Wait until a condition that depends on ``sockets`` is true; False if ``timeout`` seconds are over before."""
+    observers = [readiness_of(socket) for socket in sockets]
     scheduler = fiber.program.network.scheduler
     deadline = None if timeout is None else scheduler.now + timeout
     for observer in observers:
         observer.watchers[fiber] = fiber.wake
     try:
-        while not any(socket.closed or socket.readiness() & events for socket, events in wants):
+        while not condition():
             left = None if deadline is None else deadline - scheduler.now
             if left is not None and left <= 0:
                 return False

@@ -14,7 +14,7 @@ from ..names import socket_address
 from ..program import stream
 from .clock import GLANCE
 from .fiber import current, fallback, here
-from .readiness import Readiness, wait_ready
+from .readiness import Readiness, wait_until
 from .refused import refusing
 from .swaps import swapped
 
@@ -46,7 +46,7 @@ class ProgramCarrier:
 
     def wait(self, socket: Socket, events: int, timeout: float | None) -> bool:
         """Have the fiber that runs wait. Raises RuntimeError if none does."""
-        return wait_ready(here(), [(socket, events)], timeout)
+        return wait_until(here(), lambda: socket.closed or socket.unblocks(events), [socket], timeout)
 
 
 class ProgramSocket(HostSocket):

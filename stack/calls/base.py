@@ -96,6 +96,17 @@ class Socket:
         """What poll(2) would say now: the bits POLLIN, POLLPRI, POLLOUT, POLLERR, POLLHUP, POLLRDHUP."""
         raise NotImplementedError
 
+    def unblocks(self, events: int) -> bool:
+        """Whether a call that waits for ``events`` goes on. What lies in the error queue is news for poll(2) alone:
+        other calls neither see it nor return for it."""
+        bits = self.readiness() & events
+        return bool(bits & ~n.POLLERR) or (bits == n.POLLERR and self.failed)
+
+    @property
+    def failed(self) -> bool:
+        """Whether an errno waits, to be told by the next call."""
+        raise NotImplementedError
+
     def integer_option(self, level: int, name: int, default: int = 0) -> int:
         """An option that is kept in ``values``."""
         value = self.values.get((level, name), default)

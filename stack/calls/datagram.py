@@ -115,6 +115,10 @@ class DatagramSocket(Socket):
             return 0  # nothing waits: datagrams leave at once
         raise error(errno.ENOTTY)
 
+    @property
+    def failed(self) -> bool:
+        return bool(self.endpoint.error)
+
     def take_error(self) -> int:
         return self.endpoint.take_error()
 

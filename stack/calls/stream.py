@@ -463,6 +463,10 @@ class StreamSocket(Socket):
             bits |= n.POLLOUT
         return bits | (n.POLLERR if self.error or self.error_queue else 0)
 
+    @property
+    def failed(self) -> bool:
+        return bool(self.error)
+
     def take_error(self) -> int:
         number = self.error
         self._left_error = 0

@@ -106,6 +106,22 @@ def test_messages_with_control(ends: tuple[InlineHost, InlineHost]) -> None:
     thread.join()
 
 
+def test_an_error_queue_that_nobody_reads_keeps_no_call_from_waiting(ends: tuple[InlineHost, InlineHost]) -> None:
+    here, there = ends
+    with there.create_server(("10.0.0.2", 80)):
+        thread = together(there, lambda host: host.run(0.3))
+        with here.create_connection(("10.0.0.2", 80), timeout=5) as client:
+            client.setsockopt(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, n.SOF_TIMESTAMPING_SOFTWARE)
+            stamped = [(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, n.SOF_TIMESTAMPING_TX_ACK.to_bytes(4, "little"))]
+            client.sendmsg([b"data"], stamped)
+            assert here.select([client], timeout=5) == ([client], [])
+            client.settimeout(0.01)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            assert client.recvmsg(0, 1000, n.MSG_ERRQUEUE)[2] == n.MSG_ERRQUEUE
+        thread.join()
+
+
 def test_datagrams_with_control(ends: tuple[InlineHost, InlineHost]) -> None:
     here, there = ends
     with here.socket(type=kernel.SOCK_DGRAM) as sender, there.socket(type=kernel.SOCK_DGRAM) as receiver:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from netower.stack import Network
+from netower.stack.calls import numbers as n
 from netower.stack.network import Ended
 from netower.stack.simulation.errors import BoundError, DeadlockError
 
@@ -239,6 +240,24 @@ def test_socket_objects_are_the_hosts(network: Network) -> None:
     assert network.run(client(), on="client") == b"through sockets"
     with socket.socket() as real:
         assert 0 <= real.fileno() < 1 << 20  # outside of programs they are the kernel's, as ever
+
+
+def test_an_error_queue_that_nobody_reads_does_not_stop_the_clock(network: Network) -> None:
+    async def client() -> float:
+        loop = asyncio.get_running_loop()
+        with socket.socket() as sock:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, ("server", 7))
+            began = loop.time()
+            # On Linux epoll goes on to tell of it, and the program asks in vain until there are data.
+            stamps = n.SOF_TIMESTAMPING_TX_SOFTWARE | n.SOF_TIMESTAMPING_SOFTWARE
+            sock.setsockopt(socket.SOL_SOCKET, n.SO_TIMESTAMPING, stamps)
+            await loop.sock_sendall(sock, b"stamped")
+            assert await loop.sock_recv(sock, 100) == b"stamped"
+            return loop.time() - began
+
+    network.start("server", serve)
+    assert network.run(client(), on="client") == pytest.approx(0.04, rel=0.01)
 
 
 def test_real_descriptors_threads_and_processes_are_refused(network: Network) -> None:

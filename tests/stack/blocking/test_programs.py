@@ -19,10 +19,18 @@ import netower.stack.socket
 import pytest
 import requests
 from netower.stack import Network
+from netower.stack.calls import numbers as n
 from netower.stack.simulation.frame import tcp
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+STAMP_WHEN_ACKNOWLEDGED = (
+    socket.SOL_SOCKET,
+    n.SO_TIMESTAMPING,
+    n.SOF_TIMESTAMPING_TX_ACK.to_bytes(4, "little"),
+)
 
 
 class Pages(BaseHTTPRequestHandler):
@@ -253,6 +261,33 @@ def test_select_and_poll(pair: Network) -> None:
             select.select([number], [], [])
 
     pair.spawn("client", client).wait()
+
+
+def test_an_error_queue_that_nobody_reads_keeps_no_call_from_waiting(pair: Network) -> None:
+    def slow() -> None:
+        with socket.create_server(("", 7)) as listener, listener.accept()[0] as connection:
+            data = connection.recv(100)
+            time.sleep(1)
+            connection.sendall(data)
+            connection.recv(1)
+
+    def client() -> None:
+        with socket.create_connection(("server", 7)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, n.SO_TIMESTAMPING, n.SOF_TIMESTAMPING_SOFTWARE)
+            connection.sendmsg([b"stamped"], [STAMP_WHEN_ACKNOWLEDGED])
+            began = time.monotonic()
+            assert connection.recv(100) == b"stamped"
+            assert time.monotonic() - began == pytest.approx(1.02)
+            poll = select.poll()
+            poll.register(connection, 0)
+            assert poll.poll(0) == [(connection.fileno(), select.POLLERR)]
+            connection.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                connection.recv(100)
+            assert connection.recvmsg(0, 1000, socket.MSG_ERRQUEUE)[2] == socket.MSG_ERRQUEUE
+
+    pair.spawn("server", slow)
+    pair.spawn("client", client).wait(wall=30)
 
 
 def test_a_program_that_asks_again_and_again_does_not_stop_the_clock(pair: Network) -> None:
