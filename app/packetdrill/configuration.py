@@ -30,9 +30,9 @@ class Configuration:
     bind_port: int = 8080
     connect_port: int = 8080
     #: How far from its time an event may happen: so many microseconds, or so much of the time since the event before
-    #: (in percent), whichever is more.
+    #: (in percent, as the timers of Linux expire late by up to an eighth of what they are set to), whichever is more.
     tolerance_usecs: int = 4000
-    tolerance_percent: float = 1.0
+    tolerance_percent: float = 12.5
     #: The host under test is the Linux kernel, not this stack.
     kernel: bool = False
     #: A packet may not come as several.
@@ -43,6 +43,10 @@ class Configuration:
     init_scripts: tuple[str, ...] = ()
     #: What may go wrong without the script failing: "packet", "syscall".
     non_fatal: frozenset[str] = frozenset()
+
+    def tolerance(self, seconds: float) -> float:
+        """By how much the time of an event may be missed, so many seconds after the event before."""
+        return max(self.tolerance_usecs / 1e6, seconds * self.tolerance_percent / 100)
 
     def _with(self, name: str, value: Any) -> Configuration:
         return replace(self, **{name: value})

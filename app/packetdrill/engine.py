@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...net.protocols import TCP
 from . import messages
@@ -109,6 +109,16 @@ def prepare(text: str, configuration: Configuration, definitions: Mapping[str, s
 PREDEFINED: Final = {"CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR"}
 
 
+class Period(NamedTuple):
+    """When an event may happen, in seconds: from ``start`` to ``end``, which may be missed by ``tolerance``. ``base``:
+    what its times count from."""
+
+    start: float
+    end: float
+    tolerance: float
+    base: float
+
+
 class Engine:
     """One run. ``line``: that of the current event."""
 
@@ -117,10 +127,12 @@ class Engine:
         self.remarks: list[str] = []
         self._configuration = configuration
         self._machine, self._flows, self._program = _host(configuration)
-        self._outbound = Outbound(self._machine, self._flows, configuration)
+        self._outbound = Outbound(self._machine, self._flows, configuration, self._remark)
         self._shell = Shell(self._machine, folder)
         self._snippets = Snippets()
         self._task: tuple[int, Task] | None = None
+        #: When the event before was to happen.
+        self._before = 0.0
         self._machine.settled = self._resume
 
     def run(self, script: Script) -> None:
@@ -136,43 +148,47 @@ class Engine:
         self._finish_task()
 
     def _happen(self, event: Event) -> None:
-        start, end, tolerance = self._times(event)
+        period = self._period(event)
         action = event.action
         try:
             if isinstance(action, TcpPacket | UdpPacket | IcmpPacket) and action.outbound:
-                self._expect(action, start, end, tolerance)
+                self._expect(action, period)
                 return
-            if self._machine.now > end + tolerance:
-                raise Mismatch(f"the stack has taken until {self._machine.now:.6f} s", f"an event at {end:.6f} s")
-            self._machine.run(start)
+            if self._machine.now > period.end + period.tolerance:
+                raise Mismatch(
+                    f"the stack has taken until {self._machine.now:.6f} s", f"an event at {period.end:.6f} s"
+                )
+            self._machine.run(period.start)
             self._check_task()
-            self._act(action, start)
+            self._act(action, period)
         except Mismatch as failure:
             self._bear(action, failure)
+        finally:
+            self._before = period.start or period.base
 
     def _bear(self, action: Action, failure: Mismatch) -> None:
         """Go on if the script says that this may be."""
         kind = "syscall" if isinstance(action, Call) else "packet"
         if kind not in self._configuration.non_fatal or isinstance(action, Code):
             raise failure
-        self.remarks.append(f"line {self.line}: {failure}")
+        self._remark(str(failure))
 
-    def _times(self, event: Event) -> tuple[float, float, float]:
-        """When the event may happen, and by how much that may be missed, in seconds."""
-        now = self._machine.now
-        when = event.when
+    def _remark(self, text: str) -> None:
+        self.remarks.append(f"line {self.line}: {text}")
+
+    def _period(self, event: Event) -> Period:
+        now, when = self._machine.now, event.when
         if when is None:
-            return 0.0, now + _AT_ANY_TIME, 0.0
+            return Period(0.0, now + _AT_ANY_TIME, 0.0, now)
         base = now if when.relative else 0.0
-        start, end = base + when.start, base + when.end
-        fixed = self._configuration.tolerance_usecs / 1e6
-        return start, end, max(fixed, (end - now) * self._configuration.tolerance_percent / 100)
+        start = base + when.start
+        return Period(start, base + when.end, self._configuration.tolerance(start - self._before), base)
 
     # -- what the script does
 
-    def _act(self, action: Action, start: float) -> None:
+    def _act(self, action: Action, period: Period) -> None:
         if isinstance(action, Call):
-            self._call(action, start)
+            self._call(action, period)
         elif isinstance(action, Code):
             self._snippets.run(action.text, self.line, self._program.under_test())
         elif isinstance(action, Command):
@@ -181,10 +197,10 @@ class Engine:
             self._inject(action)
         self._machine.settle()
 
-    def _call(self, call: Call, start: float) -> None:
+    def _call(self, call: Call, period: Period) -> None:
         self._finish_task()
-        until = None if call.until is None else start + call.until
-        task = Task(self._program, call, until)
+        until = None if call.until is None else period.base + call.until
+        task = Task(self._program, call, until, self._configuration.tolerance((until or 0.0) - period.start))
         if until is not None:
             self._task = self.line, task
             self._check_task()
@@ -207,15 +223,14 @@ class Engine:
             return
         line, task = self._task
         assert task.until is not None
-        tolerance = self._configuration.tolerance_usecs / 1e6
-        if task.finished is None and self._machine.now <= task.until + tolerance:
+        if task.finished is None and self._machine.now <= task.until + task.tolerance:
             return
         self._task = None
         self.line, here = line, self.line
         if task.finished is None:
             raise Mismatch("the call still waits", f"{task.call.name} returns at {task.until:.6f} s")
         task.check()
-        if abs(task.finished - task.until) > tolerance:
+        if abs(task.finished - task.until) > task.tolerance:
             times = f"at {task.until:.6f} s", f"at {task.finished:.6f} s"
             raise Mismatch(f"{task.call.name} returned at another time", *times)
         self.line = here
@@ -225,7 +240,7 @@ class Engine:
         if self._task is not None:
             task = self._task[1]
             assert task.until is not None
-            limit = task.until + 2 * self._configuration.tolerance_usecs / 1e6
+            limit = task.until + 2 * task.tolerance
             self._machine.run(max(limit, self._machine.now), lambda: task.finished is not None)
             self._check_task()
 
@@ -243,7 +258,8 @@ class Engine:
 
     # -- what the stack is to do
 
-    def _expect(self, packet: Packet, start: float, end: float, tolerance: float) -> None:
+    def _expect(self, packet: Packet, period: Period) -> None:
+        start, end, tolerance, _ = period
         deadline = end + tolerance
         if isinstance(packet, TcpPacket):
             datagram = self._outbound.match_segment(packet, deadline)

@@ -1,7 +1,8 @@
 """Which connection a packet of the script belongs to, and what its numbers are on the wire.
 
-A script counts sequence numbers from where each stream began, leaves the ports out, and makes up the stack's
-timestamps; the stack chooses all of these itself. A `Flow` keeps how the ones are translated into the others.
+A script says in a connection's SYNs where the two streams begin, and counts from there in all other segments; it leaves
+the ports out, and makes up the stack's numbers and timestamps, which the stack chooses itself. A `Flow` keeps how the
+ones are translated into the others.
 """
 
 from __future__ import annotations
@@ -28,29 +29,41 @@ _FIRST_PORT: Final = 40001
 
 @dataclass(slots=True)
 class Flow:
-    """One connection. The remote host's sequence numbers and timestamps are on the wire as they are in the script."""
+    """One connection. The remote host's SYN is on the wire as it is in the script, and so are its timestamps."""
 
     local_port: int
     remote_port: int
-    #: What is added to the script's sequence numbers of the stack's stream to have those on the wire.
-    offset: int = 0
+    #: Where the stack's stream begins, on the wire and in the script; None before the stack has said so.
+    local_isn: int | None = None
+    local_script_isn: int = 0
+    #: Where the remote host's stream begins; None before the script has said so.
+    remote_isn: int | None = None
     #: The first timestamp value that the stack sent, in the script and on the wire.
     first_timestamp: tuple[int, int] | None = None
     #: Timestamp values that the stack sent, by what the script has in their place.
     timestamps: dict[int, int] = field(default_factory=dict)
 
+    def local_offset(self, flags: int = 0) -> int:
+        """What is added to the script's numbers of the stack's stream to have those on the wire, in a segment with
+        these flags."""
+        return (self.local_isn or 0) - (self.local_script_isn if flags & SYN else 0)
+
+    def remote_offset(self, flags: int) -> int:
+        """The same for the remote host's stream."""
+        return 0 if flags & SYN else self.remote_isn or 0
+
     def to_wire(self, packet: TcpPacket) -> Segment:
         """A segment of the script's, for the stack."""
         bits = flag_bits(packet.flags)
-        ack = packet.ack or 0
-        if bits & ACK:
-            ack = ack + self.offset & _MASK
-        options = tuple(map(self._option_to_wire, packet.options or ()))
+        if self._begins_with(bits):
+            self.remote_isn = packet.seq
+        ack, offset = packet.ack or 0, self.local_offset(bits)
+        options = tuple(self._option_to_wire(option, offset) for option in packet.options or ())
         return Segment(
             self.remote_port,
             self.local_port,
-            packet.seq & _MASK,
-            ack & _MASK,
+            packet.seq + self.remote_offset(bits) & _MASK,
+            ack + (offset if bits & ACK else 0) & _MASK,
             bits,
             packet.window or 0,
             packet.urgent,
@@ -58,9 +71,15 @@ class Flow:
             packet.length,
         )
 
-    def _option_to_wire(self, option: TcpOption) -> TcpOption:
+    def _begins_with(self, flags: int) -> bool:
+        """Whether a segment from the remote host is where its stream begins: its first SYN, which answers the stack's
+        if that has sent one."""
+        opening = flags & SYN and (self.local_isn is None or flags & ACK)
+        return self.remote_isn is None and bool(opening)
+
+    def _option_to_wire(self, option: TcpOption, offset: int) -> TcpOption:
         if option.name == "sack":
-            return replace(option, values=tuple(int(edge) + self.offset & _MASK for edge in option.values))
+            return _moved(option, offset)
         if option.name == "TS":
             value, echo = map(int, option.values)
             return replace(option, values=(value, self._echo(echo) & _MASK))
@@ -78,15 +97,18 @@ class Flow:
 
         That may be where the script says what the stack's first numbers are.
         """
-        if segment.flags & SYN:
-            self.offset = segment.seq - expected.seq & _MASK
-        options = tuple(self._option_to_script(option, expected) for option in segment.options)
+        flags = segment.flags
+        begins = self.local_isn is None or (segment.seq - self.local_offset(flags) - expected.seq) & _MASK
+        if flags & SYN and begins:
+            self.local_isn, self.local_script_isn = segment.seq, expected.seq
+        remote = self.remote_offset(flags)
+        options = tuple(self._option_to_script(option, expected, remote) for option in segment.options)
         return TcpPacket(
             outbound=True,
-            flags=flag_letters(segment.flags),
-            seq=segment.seq - self.offset & _MASK,
+            flags=flag_letters(flags),
+            seq=segment.seq - self.local_offset(flags) & _MASK,
             length=segment.length,
-            ack=segment.ack if segment.flags & ACK else None,
+            ack=segment.ack - remote & _MASK if flags & ACK else None,
             window=segment.window,
             urgent=segment.urgent,
             options=options,
@@ -94,7 +116,9 @@ class Flow:
             ports=expected.ports and Ports(segment.source_port, segment.destination_port),
         )
 
-    def _option_to_script(self, option: TcpOption, expected: TcpPacket) -> TcpOption:
+    def _option_to_script(self, option: TcpOption, expected: TcpPacket, remote: int) -> TcpOption:
+        if option.name == "sack":
+            return _moved(option, -remote)
         if option.name != "TS":
             return option
         value, echo = map(int, option.values)
@@ -166,6 +190,10 @@ class Flows:
         the SYN does not say where its numbers come to lie."""
         state = self._machine.state(flow.local_port, flow.remote_port)
         return state is None or (state is State.TIME_WAIT and not syn.seq)
+
+
+def _moved(blocks: TcpOption, offset: int) -> TcpOption:
+    return replace(blocks, values=tuple(int(edge) + offset & _MASK for edge in blocks.values))
 
 
 def ip_info(datagram: Datagram, expected: IpInfo) -> IpInfo:

@@ -81,7 +81,7 @@ def _quote(packet: IcmpPacket, machine: Machine, flows: Flows) -> bytes:
     if isinstance(quoted, tuple):
         seq, length = quoted
         flow = flows.current or Flow(flows.local_port, 0)
-        segment = Segment(flow.local_port, flow.remote_port, seq + flow.offset, 0, 0, 0, 0, (), length)
+        segment = Segment(flow.local_port, flow.remote_port, seq + flow.local_offset(), 0, 0, 0, 0, (), length)
         protocol, data = TCP, segment.to_bytes(machine.local, machine.remote)
     else:
         local, remote = flows.udp_ports

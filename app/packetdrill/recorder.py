@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...net.protocols import TCP, UDP
 from . import messages
-from .engine import LONGEST, Engine, prepare
+from .engine import LONGEST, Engine, Period, prepare
 from .flows import ip_info
 from .syntax import Call, IcmpPacket, IpInfo, TcpOption, TcpPacket, UdpPacket
 from .task import Task
@@ -87,8 +87,8 @@ class Recorder(Engine):
         super().__init__(configuration, folder)
         self.entries: list[Entry] = []
 
-    def _expect(self, packet: Packet, start: float, end: float, tolerance: float) -> None:
-        self._machine.run(start)
+    def _expect(self, packet: Packet, period: Period) -> None:
+        self._machine.run(max(period.start, self._machine.now))
         self._note()
 
     def rest(self, seconds: float) -> None:
@@ -102,9 +102,9 @@ class Recorder(Engine):
             for datagram in _cut(sent.popleft()):
                 self.entries.append(Entry(datagram.time, self._shown(datagram)))
 
-    def _act(self, action: Action, start: float) -> None:
+    def _act(self, action: Action, period: Period) -> None:
         self._note()
-        super()._act(action, start)
+        super()._act(action, period)
         self._note()
 
     def _shown(self, datagram: Datagram) -> str:
@@ -125,9 +125,9 @@ class Recorder(Engine):
 
     # -- calls
 
-    def _call(self, call: Call, start: float) -> None:
+    def _call(self, call: Call, period: Period) -> None:
         self._finish_task()
-        until = None if call.until is None else start + call.until
+        until = None if call.until is None else period.base + call.until
         task = Task(self._program, call, until)
         self._task = self.line, task
         self._check_task()

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 
 class Task:
-    """``call`` is made at once; if it waits, `resume` takes it up again. ``finished``: when it returned, or None."""
+    """``call`` is made at once; if it waits, `resume` takes it up again. It is to return at ``until``, which may be
+    missed by ``tolerance``; ``finished``: when it returned, or None."""
 
-    def __init__(self, program: Program, call: Call, until: float | None) -> None:
+    def __init__(self, program: Program, call: Call, until: float | None, tolerance: float = 0.0) -> None:
         self.call = call
         self.until = until
+        self.tolerance = tolerance
         self.finished: float | None = None
         self._program = program
         self._result: Any = 0

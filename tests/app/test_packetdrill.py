@@ -196,11 +196,50 @@ def test_pieces_unless_strict() -> None:
 
 
 def test_tolerance() -> None:
-    text = f"{SERVER}+0 write(4, ..., 10) = 10\n+0 > P. 1:11(10) ack 1\n+.29 > P. 1:11(10) ack 1\n"
+    text = f"{SERVER}+0 write(4, ..., 10) = 10\n+0 > P. 1:11(10) ack 1\n+.25 > P. 1:11(10) ack 1\n"
     outcome = failure(text)
     assert "in time" in outcome.reason
     assert "at 0.40" in outcome.actual
-    assert run(f"--tolerance_usecs=20000\n{text}").verdict is Verdict.PASSED
+    assert run(f"--tolerance_usecs=60000\n{text}").verdict is Verdict.PASSED
+    assert run(f"--tolerance_percent=25\n{text}").verdict is Verdict.PASSED
+    assert run(text.replace("+.25", "+.28")).verdict is Verdict.PASSED
+
+
+@pytest.mark.parametrize("times", ["+.1...0.3", "0.2...0.4"])
+def test_the_times_of_a_call_that_waits_count_from_one_point(times: str) -> None:
+    text = f"{SERVER}{times} read(4, ..., 1000) = 500\n0.4 < P. 1:501(500) ack 1 win 257\n+0 > . 1:1(0) ack 501\n"
+    assert run(text).verdict is Verdict.PASSED
+    assert failure(text.replace("0.4 <", "0.45 <")).line == 8
+
+
+def test_numbers_count_from_the_syns() -> None:
+    passive = """+0 < S 5000:5000(0) win 32792 <mss 1000,sackOK>
+    +0 > S. 7000:7000(0) ack 5001 <mss 1460,nop,nop,sackOK>
+    +.1 < . 1:1(0) ack 1 win 65535
+    +0 accept(3, ..., ...) = 4
+    +0 write(4, ..., 1000) = 1000
+    +0 > P. 1:1001(1000) ack 1
+    +.1 < P. 2001:3001(1000) ack 1 win 257 <nop,nop,sack 1:1001>
+    +0 > . 1001:1001(0) ack 1 <nop,nop,sack 2001:3001>
+    +.6 < S 5000:5000(0) win 32792 <mss 1000,sackOK>
+    +0 > . 1001:1001(0) ack 1 <nop,nop,sack 2001:3001>
+    """
+    active = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+    +0...0.1 connect(3, ..., ...) = 0
+    +0 > S 90:90(0) <...>
+    +.1 < S. 123:123(0) ack 91 win 5000 <mss 1000>
+    +0 > . 1:1(0) ack 1
+    +.1 < icmp unreachable host_unreachable [1:101(100)]
+    """
+    for text in (LISTEN + passive, active):
+        outcome = run(text)
+        assert outcome.verdict is Verdict.PASSED, outcome
+
+
+def test_echoes_of_timestamps_are_only_remarked() -> None:
+    text = f"{LISTEN}+0 < S 0:0(0) win 9 <mss 1000,TS val 50 ecr 0>\n+0 > S. 0:0(0) ack 1 <mss 1460,TS val 1 ecr 51>"
+    text = text.replace("1460,", "1460,nop,nop,")
+    assert run(text).remarks == ["line 5: the echo of a timestamp is 50, not 51"]
 
 
 def test_what_may_go_wrong() -> None:
@@ -257,7 +296,7 @@ def test_two_connections_side_by_side() -> None:
         +.1 < 8080 > 1001 S. 0:0(0) ack 1 win 65535 <mss 1000>
         +0 > 1001 > 8080 . 1:1(0) ack 1
         +0 < 8080 > 1002 S. 7:7(0) ack 1 win 65535 <mss 1000>
-        +0 > 1002 > 8080 . 1:1(0) ack 8
+        +0 > 1002 > 8080 . 1:1(0) ack 1
         """
     )
     assert outcome.verdict is Verdict.PASSED, outcome

@@ -10,13 +10,16 @@ from netower.app.packetdrill.configuration import Configuration
 from netower.app.packetdrill.engine import Verdict, run_file
 
 FOLDER = Path(__file__).parent
+#: Virtual time is exact.
+STRICT = Configuration(tolerance_percent=1.0)
 SCRIPTS = sorted(FOLDER.rglob("*.pkt"))
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: str(path.relative_to(FOLDER).with_suffix("")))
 def test_script(path: Path) -> None:
-    outcome = run_file(path, Configuration(), {})
+    outcome = run_file(path, STRICT, {})
     assert outcome.verdict is Verdict.PASSED, outcome
+    assert not outcome.remarks
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
