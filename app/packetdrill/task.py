@@ -67,16 +67,12 @@ class Task:
         self.finished = self._program.now
 
     def adopt(self) -> str:
-        """Give a new descriptor its number without comparing anything, and tell what the call gave, as a script would.
-
-        Raises Unsupported for an option that the stack does not have.
-        """
+        """Give a new descriptor its number without comparing anything, and tell what the call gave, as a script would."""
         if isinstance(self._mismatch, Unsupported):
             raise self._mismatch
         if _is_opened(self._result):
             self._program.open(number(self.call.result), self._result)
             return f"{self._head()} = {show(self.call.result)}"
-        self._excuse(self._result)
         given = f" ({self._mismatch}: {self._mismatch.actual})" if self._mismatch else ""
         return self._actual() + given
 

@@ -125,10 +125,10 @@ def probe(c: Connection) -> None:
 
 def retransmit_first(c: Connection, board: Scoreboard) -> None:
     """Send the earliest unacknowledged segment again, as far as the window has room, or all of it if there is none."""
-    end = min(c.snd_una + min(c.mss, c.snd_wnd or c.mss), c.snd_max)
-    end = segmentation.boundary(c, c.snd_una, end)
-    if end == c.buffer.end and c.snd_max > end:
-        end += 1  # the FIN
+    end = segmentation.boundary(c, c.snd_una, c.snd_max)
+    limit = c.snd_una + min(c.mss, c.snd_wnd or c.mss)
+    if end > limit + (end > c.buffer.end == limit):
+        end = limit
     if board.sacked.size:
         end = min(end, board.sacked.first()[0])
     c.snd_nxt = max(c.snd_nxt, end)

@@ -86,6 +86,8 @@ def send_data(c: Connection) -> None:
     end = c.buffer.end
     if _ends(c) and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
         c.snd_nxt = end + 1
+        if pieces is not None:
+            pieces.packets.append(end + 1 << 1)
         output.transmit(c, end, 0, FIN | ACK)
     if c.snd_nxt > before:
         output.log(c, c.snd_nxt - before)
@@ -290,7 +292,7 @@ def _send_first(c: Connection, pieces: Pieces, size: int, limit: int, flags: int
 def _transmit(c: Connection, pieces: Pieces, start: int, size: int, flags: int) -> None:
     """Send one packet, segment by segment if the link has to have it so."""
     packets = pieces.packets
-    packets.append((start + size) << 1 | bool(flags & PSH))
+    packets.append(c.snd_nxt << 1 | bool(flags & PSH))
     if len(packets) > FEW:
         pieces.forget(c.snd_una)
     if size > c.mss:
@@ -356,14 +358,15 @@ def segments(c: Connection, start: int, end: int, most: int) -> int:
     """In how many segments bytes from ``start`` to ``end``, which are on the way, were sent; packets after the first
     ``most`` count as one each."""
     pieces, mss = c.pieces, c.mss
-    if pieces is None or pieces.small <= start or end <= start:
+    if pieces is None or (pieces.small <= start and end <= c.buffer.end) or end <= start:
         return -(-(end - start) // mss)
-    packets = pieces.packets
+    packets, written = pieces.packets, c.buffer.end
     index, last = bisect_right(packets, start << 1 | 1), bisect_right(packets, end << 1 | 1)
     count = 0
     for packet in packets[index : min(last, index + most)]:
-        count += -(-((packet >> 1) - start) // mss)
-        start = packet >> 1
+        after = packet >> 1
+        count += -(-(min(after, written) - start) // mss) or 1  # a FIN alone
+        start = after
     return count + max(last - index - most, 0) + (last - index < most and start < end)
 
 
@@ -374,7 +377,7 @@ def last_segment(c: Connection) -> int:
     if not packets or packets[-1] >> 1 != c.snd_max:
         return max(una, c.snd_max - mss)
     start = max(packets[-2] >> 1 if len(packets) > 1 else una, una)
-    return start + (c.snd_max - start - 1) // mss * mss
+    return start + max(min(c.snd_max, c.buffer.end) - start - 1, 0) // mss * mss
 
 
 def pushed_at(c: Connection, start: int, end: int) -> bool:
@@ -388,13 +391,15 @@ def pushed_at(c: Connection, start: int, end: int) -> bool:
 
 
 def boundary(c: Connection, start: int, end: int) -> int:
-    """Up to where, at most ``end``, bytes from ``start`` on go again as one packet: packets stay what they were, but
-    small ones are put together up to a segment (as Linux does)."""
+    """Up to where, at most ``end``, bytes from ``start`` on go again as one packet, and the FIN behind them: packets
+    stay what they were, but small ones are put together up to a segment (as Linux does)."""
     packets = c.pieces.packets if c.pieces is not None else ()
     index = bisect_right(packets, start << 1 | 1)
     if index == len(packets):
         return end
-    at = packets[index] >> 1
-    if at - start < c.mss:
+    at, written = packets[index] >> 1, c.buffer.end
+    if min(at, written) - start < c.mss:
         at = packets[bisect_right(packets, (start + c.mss) << 1 | 1, index) - 1] >> 1
-    return end if at + 1 >= end else at  # a FIN goes along
+        if at == written < c.snd_max:
+            at += 1
+    return min(end, at)

@@ -32,7 +32,8 @@ def waits(c: Connection) -> bool:
         if now >= due:
             return False
     else:
-        wait = c.rtt.pto if c.snd_max - c.snd_una > c.mss else 2 * c.rtt.srtt + c.tcp.settings.min_rto
+        alone = segmentation.segments(c, c.snd_una, c.snd_max, 2) == 1
+        wait = 2 * c.rtt.srtt + c.tcp.settings.min_rto if alone else c.rtt.pto
         due = min(since + wait, c.unacknowledged_since + rto)
         if now >= due - _GRAIN:
             if _probe(c):
