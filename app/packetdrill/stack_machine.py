@@ -36,6 +36,7 @@ class StackMachine(Machine):
         self.scheduler = Scheduler(_START)
         self.host = Host("machine", scheduler=self.scheduler, random=Random(0))
         self.host.tcp.fast_open.set_key(sysctl.fast_open_key(FAST_OPEN_KEY))
+        self.host.tcp.settings.measure_rates = True
         self.link = FedLink(self._capture, mtu=configuration.mtu)
         self.interface = self.host.attach(self.link, f"{configuration.local_ip}/{configuration.prefix}", name="tun0")
         self.host.routes.add("default", via=configuration.gateway_ip, interface=self.interface)

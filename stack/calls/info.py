@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...transport.tcp import controllers, early, ecn, pacing, window
 from ...transport.tcp.bbr import Bbr
 from ...transport.tcp.segmentation import segments
-from ...transport.tcp.state import State
+from ...transport.tcp.state import OPENING, State
 
 if TYPE_CHECKING:
     from ...transport.tcp.connection import Connection
@@ -113,12 +113,18 @@ def _states(c: Connection) -> dict[str, int]:
         "state": STATES[State.CLOSED if c.state is State.TIME_WAIT else c.state],
         "ca_state": _congestion_state(c),
         "retransmits": c.retries,
-        "probes": c.persist_probes + c.keepalive_probes,
+        "probes": c.persist_probes + _keepalive_probes(c),
         "backoff": c.rtt.backoff or c.persist_backoff,
         "options": c.state is not State.SYN_SENT and _options(c),
-        "window_scales": c.snd_shift | c.rcv_shift << 4,
+        "window_scales": c.state is not State.SYN_SENT and c.snd_shift | c.rcv_shift << 4,
         "flags": int(c.rate is None or c.rate.noted_app_limited),
     }
+
+
+def _keepalive_probes(c: Connection) -> int:
+    """How many are unanswered."""
+    asked_at = c.keepalive_at - c.options.keepalive_interval
+    return c.keepalive_probes if c.heard_at < asked_at else 0
 
 
 def _options(c: Connection) -> int:
@@ -151,9 +157,10 @@ def _times(c: Connection) -> dict[str, int]:
         "rtt": _microseconds(rtt.srtt),
         "rttvar": _microseconds(rtt.rttvar),
         "min_rtt": _microseconds(rtt.shortest) if rtt.srtt else _LIMITS["min_rtt"],
-        "busy_time": _microseconds(counts.busy_until(now, busy=c.snd_una < c.snd_max)),
+        "busy_time": _microseconds(counts.busy_until(now)),
         "rwnd_limited": _microseconds(counts.held_until(now)),
         "sndbuf_limited": _microseconds(counts.short_until(now)),
+        "total_rto_time": _milliseconds(counts.timed_out_until(now)),
     }
 
 
@@ -164,9 +171,9 @@ def _sizes(c: Connection) -> dict[str, int]:
         "rcv_mss": c.rcv_mss,
         "rcv_rtt": _microseconds(c.right_sizing.rtt) if c.right_sizing is not None else 0,
         "pmtu": c.path.mtu,
-        "advmss": c.advertised_mss,
+        "advmss": c.announced_mss if c.state is State.SYN_SENT else c.advertised_mss,
         "snd_ssthresh": ssthresh // mss if ssthresh < 1 << 30 else _INFINITE_SSTHRESH,
-        "snd_cwnd": max(cwnd // mss, 1),
+        "snd_cwnd": max(cwnd // mss, 1) if c.state not in OPENING or c.retries else c.tcp.settings.initial_window,
         "rcv_ssthresh": c.rcv_ssthresh,
         "rcv_space": c.right_sizing.space if c.right_sizing is not None else window.initial_space(c),
         "snd_wnd": c.snd_wnd,
@@ -180,29 +187,32 @@ def _sizes(c: Connection) -> dict[str, int]:
 
 def _counts(c: Connection) -> dict[str, int]:
     mss, counts, board = c.mss, c.counts, c.board
-    acknowledged = max(c.buffer.start - c.iss - 1, 0)
     sent = max(min(c.snd_max, c.buffer.end) - c.iss - 1, 0)
-    sacked = board.sacked.size + board.departed if board is not None else 0
+    unacknowledged = segments(c, c.snd_una, c.snd_max, _COUNTED)
+    sacked = _sacked(c, board) if board is not None else 0
+    delivered = counts.data_segments_out - counts.data_segments_resent + counts.controls - unacknowledged + sacked
     return {
-        "unacked": segments(c, c.snd_una, c.snd_max, _COUNTED),
-        "sacked": _segments(sacked, mss) if board is None else _sacked(c, board),
+        "unacked": unacknowledged,
+        "sacked": sacked,
         "lost": _segments(board.ever_lost, mss) if board is not None else 0,
         "retrans": _segments(board.resent.size, mss) if board is not None and not board.tail_end else 0,
         "reordering": c.tcp.settings.reordering if c.rack is None else c.rack.reordering,
         "total_retrans": c.retransmissions,
-        "bytes_acked": acknowledged + (c.snd_una > c.iss),  # Linux counts the SYN that we sent
+        "bytes_acked": c.snd_una - c.iss - counts.passive,  # with the SYN of a connect and a FIN, as on Linux
         "bytes_received": c.rcv_nxt - c.irs - 1,  # with the peer's FIN, as on Linux
         "segs_out": counts.segments_out,
         "segs_in": counts.segments_in,
         "data_segs_out": counts.data_segments_out,
         "data_segs_in": counts.data_segments_in,
-        "delivered": _segments(acknowledged + sacked, mss) + (c.snd_una > c.iss) + counts.reported_twice,
+        "delivered": delivered + counts.reported_twice,
         "delivered_ce": counts.delivered_marked,
         "bytes_sent": sent + counts.bytes_resent,
         "bytes_retrans": counts.bytes_resent,
         "dsack_dups": counts.reported_twice,
         "reord_seen": 0 if c.rack is None else c.rack.reordered,
         "total_rto": counts.time_outs,
+        "total_rto_recoveries": counts.time_out_recoveries,
+        "rehash": counts.time_outs,
     }
 
 

@@ -107,7 +107,7 @@ def deliver(c: Connection, piece: memoryview) -> None:
 
 def segment_arrives(c: Connection, segment: Segment) -> None:
     """RFC 9293 §3.10.7.3 and .4, step by step."""
-    c.heard_at, silence = c.tcp.scheduler.now, c.tcp.scheduler.now - c.heard_at
+    silence = c.tcp.scheduler.now - c.heard_at
     if c.state is State.SYN_SENT:
         if not opening.answered(c, segment):
             return
@@ -222,6 +222,7 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
     elif not c.snd_una - c.max_snd_wnd <= ack <= c.snd_max:
         c.tcp.challenge(c)  # RFC 5961 §5.2
         return False
+    c.heard_at = c.tcp.scheduler.now
     window, una = segment.window << c.snd_shift, c.snd_una
     if c.ecn and segment.flags & (ECE | CWR):
         ecn.flags_arrive(c, segment)

@@ -346,6 +346,8 @@ class Connection:
         if self.rate is not None:
             self.rate.check(self)
         buffer = self.buffer
+        if buffer.start == buffer.end and self.snd_una == self.snd_max:
+            self.counts.begin_busy(self.tcp.scheduler.now)
         buffer.append(data)
         if (buffer.end - buffer.start) * 3 > self.snd_limit * 2:
             self.room_wanted = True
@@ -515,6 +517,7 @@ class Connection:
         if self.pacer is not None:
             self.pacer.stop()
         self.buffer = SendBuffer(self.buffer.end)
+        self.counts.end_busy(self.tcp.scheduler.now)
         self.reassembly = self.board = self.pieces = None
         self.recovering = False
         self.sent.clear()

@@ -43,7 +43,7 @@ def change(c: Connection) -> None:
 def _follow(c: Connection) -> None:
     """Have what the controller, and the user, ask for: samples of the delivery rate, pacing."""
     control = c.congestion
-    if control.samples:
+    if control.samples or c.tcp.settings.measure_rates:
         measure_rate(c)
     if c.pacer is None and min(control.pacing_rate, c.options.max_pacing_rate) < inf:
         c.pacer = Pacer()

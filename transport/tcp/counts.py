@@ -6,8 +6,8 @@ from __future__ import annotations
 class Counts:
     """Segments as they are on the wire, bytes of payload, and seconds.
 
-    A connection is busy while data are on the way, and held back by the peer while data wait for its window, and by
-    its own send buffer while everything in that is on its way and the user waits for room.
+    A connection is busy while data are on the way or wait, and held back by the peer while data wait for its window,
+    and by its own send buffer while everything in that is on its way and the user waits for room.
     """
 
     __slots__ = (
@@ -16,44 +16,74 @@ class Counts:
         "_short_since",
         "busy_time",
         "bytes_resent",
+        "controls",
         "data_segments_in",
         "data_segments_out",
+        "data_segments_resent",
         "delivered_marked",
         "held",
         "held_time",
+        "passive",
         "reported_twice",
         "segments_in",
         "segments_out",
         "short",
         "short_time",
+        "time_out_recoveries",
+        "time_out_since",
+        "time_out_time",
         "time_outs",
     )
 
     def __init__(self) -> None:
         self.segments_in = self.data_segments_in = 0
         self.segments_out = self.data_segments_out = 0
-        self.bytes_resent = 0
+        self.data_segments_resent = self.bytes_resent = 0
+        #: SYNs and lone FINs, each once.
+        self.controls = 0
+        #: A listener made the connection.
+        self.passive = False
         #: Segments of ours that the peer acknowledged with a sign that packets were marked (RFC 3168: ECE).
         self.delivered_marked = 0
         #: Segments that the peer said had come twice (DSACK).
         self.reported_twice = 0
-        #: Retransmission time-outs.
-        self.time_outs = 0
-        self.busy_time = self._busy_since = 0.0
+        #: Retransmission time-outs; series of them, and how long those took until an acknowledgment came.
+        self.time_outs = self.time_out_recoveries = 0
+        self.time_out_time = 0.0
+        self.time_out_since: float | None = None
+        self.busy_time = 0.0
+        self._busy_since: float | None = None
         self.held = False
         self.held_time = self._held_since = 0.0
         self.short = False
         self.short_time = self._short_since = 0.0
 
+    def timed_out(self, now: float) -> None:
+        self.time_outs += 1
+        if self.time_out_since is None:
+            self.time_out_recoveries += 1
+            self.time_out_since = now
+
+    def recovered(self, now: float) -> None:
+        """Something was acknowledged."""
+        self.time_out_time = self.timed_out_until(now)
+        self.time_out_since = None
+
+    def timed_out_until(self, now: float) -> float:
+        """The time spent between time-outs and the next acknowledgment, up to now."""
+        return self.time_out_time + (now - self.time_out_since if self.time_out_since is not None else 0.0)
+
     def begin_busy(self, now: float) -> None:
         self._busy_since = now
 
     def end_busy(self, now: float) -> None:
-        self.busy_time += now - self._busy_since
+        """Harmless when repeated."""
+        self.busy_time = self.busy_until(now)
+        self._busy_since = None
 
-    def busy_until(self, now: float, *, busy: bool) -> float:
+    def busy_until(self, now: float) -> float:
         """The time spent busy, up to now."""
-        return self.busy_time + (now - self._busy_since if busy else 0.0)
+        return self.busy_time + (now - self._busy_since if self._busy_since is not None else 0.0)
 
     def hold(self, held: bool, now: float) -> None:
         """Data wait for the peer's window from now on, or do so no longer."""

@@ -166,6 +166,8 @@ class Listener:
     def _take(self, c: Connection) -> None:
         """Remember a connection while its handshake is under way."""
         c.listener = self
+        c.counts.passive = True
+        c.counts.segments_in = 1
         self._opening.add(c)
         self.tcp.adopt(c, self)
 

@@ -188,6 +188,14 @@ def _echoes_nonsense(c: Connection, segment: Segment) -> bool:
     return bool(c.rtt_time) and (older(echo, first) or older(last, echo))
 
 
+def _count_from_here(c: Connection, segment: Segment) -> None:
+    """As on Linux, where the connection begins now, with the SYN and this segment."""
+    counts = c.counts
+    counts.segments_out = 0
+    counts.segments_in = 1 + segment.count
+    counts.data_segments_in = segment.count if segment.payload else 0
+
+
 def completed(c: Connection, segment: Segment) -> bool:
     """An ACK arrives in SYN-RECEIVED (RFC 9293 §3.10.7.4, fifth); whether it opened the connection."""
     if not c.snd_una < segment.ack <= c.snd_max:
@@ -204,6 +212,8 @@ def completed(c: Connection, segment: Segment) -> bool:
         c.deferred = True
         return False
     time_outs = c.early and c.retries
+    if listener is not None and not c.early:
+        _count_from_here(c, segment)
     c.follow(Event.ACK_OF_SYN)
     c.snd_wnd = segment.window << c.snd_shift
     if not c.early:

@@ -167,6 +167,9 @@ def send_syn(c: Connection) -> None:
     c.must_acknowledge = False
     _account(c, c.iss, c.iss + 1 + data)
     _send(c, [header, *c.buffer.slices(c.iss + 1, data)] if data else [header], 0)
+    c.counts.controls = 1
+    if c.counts.passive:
+        c.counts.segments_out -= 1  # as on Linux, where it is the listener's
 
 
 def transmit(c: Connection, start: int, size: int, flags: int) -> None:
@@ -242,12 +245,15 @@ def _account(c: Connection, start: int, after: int) -> None:
     if start < c.snd_max:
         count = -(-(after - start) // c.mss)
         c.retransmissions += count
-        c.counts.bytes_resent += max(min(after, c.buffer.end) - start, 0)
+        if (size := min(after, c.buffer.end) - max(start, c.iss + 1)) > 0:
+            c.counts.bytes_resent += size
+            c.counts.data_segments_resent += -(-size // c.mss)
         c.tcp.counters["tcp.retransmitted"] += count
     if after > c.snd_max:
         if c.snd_max == c.snd_una:
             c.unacknowledged_since = now
-            c.counts.begin_busy(now)
+            if after > c.buffer.end and start > c.iss and c.buffer.start == c.buffer.end:
+                c.counts.begin_busy(now)  # a FIN; data keep busy from the time they were written
             if c.rate is not None:
                 c.rate.restart(now)
                 if c.rate.limited:

@@ -77,7 +77,9 @@ def _advance(c: Connection, ack: int, now: float, patience: float) -> None:
         c.snd_nxt = ack
     buffer = c.buffer
     buffer.acknowledge(ack if ack < buffer.end else buffer.end)
-    c.retries = 0
+    if c.retries:
+        c.retries = 0
+        c.counts.recovered(now)
     sent = c.sent
     if ack < c.snd_max:  # RFC 6298 §5.3
         c.unacknowledged_since = now
@@ -89,7 +91,8 @@ def _advance(c: Connection, ack: int, now: float, patience: float) -> None:
     else:  # RFC 6298 §5.2
         c.retransmit_at = c.unacknowledged_since = inf
         sent.clear()
-        c.counts.end_busy(now)
+        if buffer.start == buffer.end:
+            c.counts.end_busy(now)
     c.path.confirm()
     if c.room_wanted:
         _make_room(c)

@@ -37,7 +37,7 @@ class RoundTrip:
     def __init__(self, initial_rto: float) -> None:
         self.srtt = 0.0
         #: The mean deviation.
-        self.rttvar = 0.0
+        self.rttvar = initial_rto / 4
         self.shortest = inf
         self.latest = 0.0
         #: The time-out as it is now: doubled for each of the ``backoff`` time-outs since the last measurement.

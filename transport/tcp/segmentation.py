@@ -86,6 +86,7 @@ def send_data(c: Connection) -> None:
     end = c.buffer.end
     if _ends(c) and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
         c.snd_nxt = end + 1
+        c.counts.controls += 1
         if pieces is not None:
             pieces.packets.append(end + 1 << 1)
         output.transmit(c, end, 0, FIN | ACK)

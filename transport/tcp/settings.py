@@ -87,6 +87,8 @@ class TcpSettings:
     #: after (tcp_pacing_ss_ratio, tcp_pacing_ca_ratio).
     pacing_slow_start: float = 2.0
     pacing_avoidance: float = 1.2
+    #: Connections measure their delivery rate from the start, although their controller does not ask for it.
+    measure_rates: bool = False
     #: Selective acknowledgment (tcp_sack).
     sack: bool = True
     #: Reporting what came twice (RFC 2883; tcp_dsack).

@@ -36,7 +36,8 @@ def timed_out(c: Connection) -> None:
         # As on Linux without a RST: the peer, if it is there, is to find out by itself.
         c.end(c.soft_error or errno.ETIMEDOUT)
         return
-    c.counts.time_outs += 1
+    if not probing:
+        c.counts.timed_out(c.tcp.scheduler.now)
     c.tcp.counters["tcp.timeouts"] += 1
     if c.state in OPENING:
         if c.retries == 2 and c.path.valid:

@@ -111,7 +111,7 @@ def open_up(c: Connection) -> None:
     if c.rcv_clamp > 2 * mss and c.rcv_clamp + mss > most:
         c.rcv_clamp = max(2 * mss, most - mss)
     c.rcv_ssthresh = min(c.rcv_ssthresh, c.rcv_clamp)
-    c.rcv_mss = max(min(mss, (c.rcv_adv - c.rcv_acked) // 2, acks.LEAST_MSS), _TINY_MSS)
+    c.rcv_mss = max(min(mss, c.mss, (c.rcv_adv - c.rcv_acked) // 2, acks.LEAST_MSS), _TINY_MSS)
 
 
 def initial_space(c: Connection) -> int:
