@@ -67,7 +67,7 @@ class Task:
         self.finished = self._program.now
 
     def adopt(self) -> str:
-        """Give a new descriptor its number without comparing anything; what the call gave, as a script would write it."""
+        """Give a new descriptor its number without comparing anything; what the call gave, as a script has it."""
         if isinstance(self._mismatch, Unsupported):
             raise self._mismatch
         if _is_opened(self._result):
