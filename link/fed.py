@@ -43,9 +43,10 @@ class FedLink(Inbox):
         self.address = address
         self._send = send
 
-    def feed(self, packet: bytes) -> None:
-        """A whole packet has arrived. It is not copied if it is ``bytes``."""
-        self._arrive(Packet([bytes(packet)]))
+    def feed(self, packet: bytes, *, segment_size: int = 0) -> None:
+        """A whole packet has arrived. It is not copied if it is ``bytes``. ``segment_size``: of a packet that was
+        coalesced from TCP segments, how many bytes of payload each of them had."""
+        self._arrive(Packet([bytes(packet)], segment_size=segment_size))
 
     def send_packet(self, packet: Packet) -> None:
         """Hand a packet to the program."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from ..parameters import json_option
-from .configuration import Configuration, on_kernel
+from .configuration import Configuration, on_kernel, takes_value
 from .engine import Outcome, Verdict, run_file
 from .errors import Unsupported
 from .recorder import differences, record_file
@@ -19,7 +20,7 @@ def _definition(_context: click.Context, _parameter: click.Parameter, values: tu
     for word, sign, _ in pairs:
         if not sign or not word:
             raise click.BadParameter(f"{word!r} is not NAME=VALUE")
-    return {word: meaning.strip("\"'`") for word, _, meaning in pairs}
+    return {word: meaning for word, _, meaning in pairs}
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -61,7 +62,8 @@ def command(
       netower packetdrill --json tests/conformance > outcomes.json
       netower packetdrill --tolerance_usecs=10000 -D MSS=1000 scripts/*.pkt
     """  # fmt: skip
-    configuration = Configuration(strict_segments=strict_segments)
+    flags = (("strict_segments", ""),) if strict_segments else ()
+    configuration = Configuration(strict_segments=strict_segments, command_line=flags)
     if kernel:
         configuration = on_kernel(configuration)
     configuration, files = _read_arguments(arguments, configuration)
@@ -77,18 +79,20 @@ def command(
 
 
 def _read_arguments(arguments: tuple[str, ...], configuration: Configuration) -> tuple[Configuration, list[str]]:
-    """Options that are packetdrill's, and the files."""
-    files = []
-    for argument in arguments:
+    """Options that are packetdrill's, whose values may stand by themselves, and the files."""
+    files, options = [], dict(configuration.command_line)
+    left = iter(arguments)
+    for argument in left:
         if not argument.startswith("--"):
             files.append(argument)
             continue
-        name, _, value = argument[2:].partition("=")
+        name, sign, value = argument[2:].partition("=")
+        options[name] = value if sign or not takes_value(name) else next(left, "")
         try:
-            configuration = configuration.with_option(name, value)
+            configuration = configuration.with_option(name, options[name])
         except (Unsupported, ValueError) as error:
             raise click.UsageError(f"{argument}: {error}") from None
-    return configuration, files
+    return replace(configuration, command_line=tuple(options.items())), files
 
 
 def _scripts(path: Path) -> list[Path]:

@@ -12,6 +12,8 @@ from .constants import STATES
 from .errors import Mismatch, Unsupported
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from .program import Asked
 
 _PREFIX: Final = "tcpi_"
@@ -31,10 +33,9 @@ class Snippets:
         """
         if socket is not None:
             self._names |= info(socket.getsockopt(n.IPPROTO_TCP, n.TCP_INFO))
-        source = "\n" * (line - 1) + _dedented(text)
         try:
             with redirect_stdout(sys.stderr):
-                exec(compile(source, "<script>", "exec"), self._names)
+                exec(_compiled(text, line), self._names)
         except NameError as failure:
             if str(failure.name).startswith(_PREFIX):
                 raise Unsupported(f"TCP_INFO's {failure.name}") from failure
@@ -48,6 +49,15 @@ class Snippets:
         """The values of what the snippet is about."""
         used = {name: value for name, value in self._names.items() if name.startswith(_PREFIX) and name in text}
         return " ".join([str(failure), *(f"{name}={value}" for name, value in used.items())]).strip()
+
+
+def _compiled(text: str, line: int) -> CodeType:
+    """The snippet as it is, without the blanks around it; or, if it is indented as a whole, without its indentation."""
+    before = "\n" * (line - 1)
+    try:
+        return compile(before + text.strip(" \t"), "<script>", "exec")
+    except IndentationError:
+        return compile(before + _dedented(text), "<script>", "exec")
 
 
 def _dedented(text: str) -> str:

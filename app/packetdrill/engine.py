@@ -80,13 +80,15 @@ def run(
     configuration = configuration or Configuration()
     try:
         script, configuration = prepare(text, configuration, definitions or {})
+        if configuration.dry_run:
+            return Outcome(Verdict.PASSED, "only read")
         engine = Engine(configuration, folder or Path())
         try:
             engine.run(script)
         finally:
             line = engine.line
     except ScriptError as failure:
-        return Outcome(Verdict.FAILED, f"the script cannot be read: {failure}", failure.line)
+        return Outcome(Verdict.FAILED, f"the script cannot be read: column {failure.column}: {failure}", failure.line)
     except Unsupported as reason:
         return Outcome(Verdict.SKIPPED, f"unsupported: {reason}", line)
     except Mismatch as failure:
@@ -98,11 +100,8 @@ def run(
 
 def prepare(text: str, configuration: Configuration, definitions: Mapping[str, str]) -> tuple[Script, Configuration]:
     """Read a script and its options. Raises ScriptError, Unsupported, ValueError."""
-    words = {**PREDEFINED, **fast_open_cookies(configuration), **definitions}
-    script = parse(text, words)
-    for name, value in script.options:
-        configuration = configuration.with_option(name, value)
-    return script, configuration
+    script = parse(text, definitions, {**PREDEFINED, **fast_open_cookies(configuration)})
+    return script, configuration.for_script(script.options)
 
 
 #: What packetdrill's runners define for IPv4.
@@ -249,9 +248,11 @@ class Engine:
         if isinstance(packet, TcpPacket):
             flow = self._flows.inbound(packet)
             protocol, data = TCP, flow.to_wire(packet).to_bytes(machine.remote, machine.local)
+            mss = self._configuration.mss if packet.length > self._configuration.mss else 0
         else:
             protocol, data = messages.inbound(packet, machine, self._flows)
-        datagram = Datagram(machine.remote, machine.local, protocol, data, tos=_tos(packet.ip))
+            mss = 0
+        datagram = Datagram(machine.remote, machine.local, protocol, data, tos=_tos(packet.ip), segment_size=mss)
         if packet.ip.ttl is not None:
             datagram.ttl = packet.ip.ttl
         machine.inject(datagram)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 
 class ScriptError(Exception):
-    """The script cannot be read. ``line``: where, counted from 1."""
+    """The script cannot be read. ``line``, ``column``: where, counted from 1."""
 
-    def __init__(self, line: int, text: str) -> None:
+    def __init__(self, line: int, column: int, text: str) -> None:
         super().__init__(text)
         self.line = line
+        self.column = column
 
 
 class Unsupported(Exception):

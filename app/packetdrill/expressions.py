@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .reader import Reader
     from .syntax import Expression
 
-_ESCAPES: Final = {"n": b"\n", "t": b"\t", "r": b"\r", "0": b"\0"}
+_ESCAPES: Final = {"n": b"\n", "t": b"\t", "r": b"\r", "f": b"\f", "v": b"\v", "0": b"\0"}
 
 
 def read_expression(reader: Reader) -> Expression:
@@ -37,8 +37,7 @@ def _operand(reader: Reader) -> Expression:
     if token.kind is Kind.NUMBER:
         return Number(reader.number())
     if token.kind is Kind.STRING:
-        reader.take()
-        return Text(_unescape(token.text), _follows_ellipsis(reader))
+        return _text(reader)
     if token.kind is Kind.ELLIPSIS:
         reader.take()
         return Anything()
@@ -54,6 +53,18 @@ def _operand(reader: Reader) -> Expression:
     if reader.accept("{"):
         return Struct(_fields(reader))
     raise reader.error(f"an expression was expected, not {token}")
+
+
+def _text(reader: Reader) -> Text:
+    """Strings side by side are one."""
+    content = b""
+    while reader.peek().kind is Kind.STRING:
+        try:
+            content += _unescape(reader.peek().text)
+        except ValueError:
+            raise reader.error("what follows \\x is no hexadecimal number") from None
+        reader.take()
+    return Text(content, _follows_ellipsis(reader))
 
 
 def _follows_ellipsis(reader: Reader) -> bool:

@@ -29,6 +29,7 @@ class Token(NamedTuple):
     #: The word itself; of a string, command and code what is between their marks, of an option ``name=value``.
     text: str
     line: int
+    column: int
 
     def __str__(self) -> str:
         return self.kind.value if self.kind is Kind.END else repr(self.text)
@@ -40,7 +41,7 @@ _PATTERNS: Final = (
     ("CODE", r"%\{(?P<code>.*?)\}%"),
     ("COMMAND", r"`(?P<command>(?:\\.|[^`])*)`"),
     ("STRING", r'"(?P<string>(?:\\.|[^"\\])*)"'),
-    ("OPTION", r"--(?P<option>\w+(?:=(?:[^\s\"`]|\"[^\"]*\"|`[^`]*`)*)?)"),
+    ("OPTION", r"--(?P<option>\w+(?:\s*=\s*(?:\"[^\"]*\"|`[^`]*`|[^\s\"`=]+))*)"),
     ("ADDRESS", r"\d+\.\d+\.\d+\.\d+|(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:]*[0-9.]*"),
     ("ELLIPSIS", r"\.\.\."),
     ("FLOAT", r"-?\d*\.\d+" + _NUMBER_ENDS),
@@ -54,19 +55,40 @@ _INNER: Final = {"CODE": "code", "COMMAND": "command", "STRING": "string", "OPTI
 _DEPTH: Final = 8
 
 
-def tokens(text: str, definitions: Mapping[str, str], *, line: int = 1, depth: int = 0) -> Iterator[Token]:
+def tokens(
+    text: str, definitions: Mapping[str, str], *, line: int = 1, column: int = 0, depth: int = 0
+) -> Iterator[Token]:
     """The words of a script, comments left out, and in place of words that are defined the words of their definition.
 
-    ``definitions`` may grow while the words are being read. Raises ScriptError for a definition in terms of itself.
+    ``definitions`` may grow while the words are being read; a definition in quotes is a string, one in backticks a
+    command. ``line``, ``column``: where all of them stand, if they are what a word stands for. Raises ScriptError for a
+    definition in terms of itself.
     """
     if depth > _DEPTH:
-        raise ScriptError(line, "a definition stands for itself")
+        raise ScriptError(line, column, "a definition stands for itself")
+    begins = 0
     for match in _LEXER.finditer(text):
         name = match.lastgroup or ""
         word = match[_INNER.get(name, 0)]
+        if not depth:
+            column = match.start() - begins + 1
         if name == "WORD" and word in definitions:
-            yield from tokens(definitions[word], definitions, line=line, depth=depth + 1)
+            yield from _defined(definitions, word, line, column, depth + 1)
         elif name != "skip":
-            yield Token(Kind[name], word, line)
-        if depth == 0:
-            line += match[0].count("\n")
+            yield Token(Kind[name], word, line, column)
+        lines = match[0].count("\n")
+        if lines and not depth:
+            line += lines
+            begins = match.start() + match[0].rindex("\n") + 1
+
+
+_QUOTED: Final = {'"': Kind.STRING, "`": Kind.COMMAND}
+
+
+def _defined(definitions: Mapping[str, str], word: str, line: int, column: int, depth: int) -> Iterator[Token]:
+    meaning = definitions[word]
+    kind = _QUOTED.get(meaning[:1])
+    if kind is not None and meaning[-1] == meaning[0] and len(meaning) > 1:
+        yield Token(kind, meaning[1:-1], line, column)
+    else:
+        yield from tokens(meaning, definitions, line=line, column=column, depth=depth)

@@ -11,10 +11,12 @@ from ...net.ipv4_header import HEADER_SIZE
 from ...net.protocols import ICMP, TCP, UDP
 from .errors import Unsupported
 from .flows import Flow, ip_info
-from .syntax import IcmpPacket, Ports, UdpPacket
+from .syntax import IcmpPacket, Ports, Raw, UdpPacket
 from .wire import Datagram, Segment, icmp_bytes, udp_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .flows import Flows
     from .machine import Machine
 
@@ -27,6 +29,12 @@ _KINDS: Final = {
     "redirect": REDIRECT,
     "echo_request": ECHO_REQUEST,
     "echo_reply": ECHO_REPLY,
+    "timestamp_request": 13,
+    "timestamp_reply": 14,
+    "information_request": 15,
+    "information_reply": 16,
+    "address_mask_request": 17,
+    "address_mask_reply": 18,
 }
 _UNREACHABLE_CODES: Final = (
     "net_unreachable", "host_unreachable", "protocol_unreachable", "port_unreachable", "frag_needed",
@@ -56,36 +64,37 @@ def inbound(packet: UdpPacket | IcmpPacket, machine: Machine, flows: Flows) -> t
         local, remote = flows.udp_ports
         ports = packet.ports or Ports(remote, local)
         return UDP, udp_bytes(machine.remote, machine.local, ports.source, ports.destination, packet.length)
-    kind = _KINDS.get(packet.kind)
-    if kind is None:
-        raise Unsupported(f"ICMP type {packet.kind}")
-    code = _code(packet, _CODES.get(kind, ()))
-    if kind in _ECHO:
-        return ICMP, icmp_bytes(kind, code, packet.identifier, 0, b"")
-    return ICMP, icmp_bytes(kind, code, 0, packet.mtu, _quote(packet, machine, flows))
+    kind = _number(packet.kind, "type", _KINDS)
+    code = _number(packet.code or "0", "code", _codes(kind))
+    if isinstance(packet.quoted, Raw) or kind in _ECHO:
+        size = packet.quoted.size - ICMP_HEADER.size if isinstance(packet.quoted, Raw) else 0
+        return ICMP, icmp_bytes(kind, code, packet.identifier, packet.mtu, bytes(max(size, 0)))
+    return ICMP, icmp_bytes(kind, code, packet.identifier, packet.mtu, _quote(packet, machine, flows))
 
 
-def _code(packet: IcmpPacket, names: tuple[str, ...]) -> int:
-    if packet.code is None:
-        return 0
-    if packet.code.isdigit():
-        return int(packet.code)
-    if packet.code not in names:
-        raise Unsupported(f"ICMP code {packet.code}")
-    return names.index(packet.code)
+def _number(text: str, what: str, names: Mapping[str, int]) -> int:
+    """A name's number; ``5`` and ``code_5`` (or ``type_5``) are numbers themselves."""
+    digits = text.removeprefix(f"{what}_")
+    if digits.isdigit():
+        return int(digits) & 0xFF
+    if text not in names:
+        raise Unsupported(f"ICMP {what} {text}")
+    return names[text]
 
 
 def _quote(packet: IcmpPacket, machine: Machine, flows: Flows) -> bytes:
     """The start of the packet of the stack's that the message is about."""
     quoted = packet.quoted
-    if isinstance(quoted, tuple):
-        seq, length = quoted
+    if quoted is None and flows.current is None:
+        quoted = 0
+    if not isinstance(quoted, int):
+        seq, length = quoted if isinstance(quoted, tuple) else (0, 0)
         flow = flows.current or Flow(flows.local_port, 0)
         segment = Segment(flow.local_port, flow.remote_port, seq + flow.local_offset(), 0, 0, 0, 0, (), length)
         protocol, data = TCP, segment.to_bytes(machine.local, machine.remote)
     else:
         local, remote = flows.udp_ports
-        protocol, data = UDP, udp_bytes(machine.local, machine.remote, local, remote, quoted or 0)
+        protocol, data = UDP, udp_bytes(machine.local, machine.remote, local, remote, quoted)
     return Datagram(machine.local, machine.remote, protocol, data).to_bytes()[: HEADER_SIZE + _QUOTED]
 
 
@@ -97,14 +106,28 @@ def outbound(expected: UdpPacket | IcmpPacket, datagram: Datagram, flows: Flows)
         ports = Ports(int.from_bytes(data[:2]), int.from_bytes(data[2:4]))
         return UdpPacket(True, len(data) - 8, info, expected.ports and ports)
     kind, code, _, first, second = ICMP_HEADER.unpack_from(data)
-    names = {number: name for name, number in _KINDS.items()}
-    actual = IcmpPacket(True, names.get(kind, f"type-{kind}"), ip=info)
-    if kind in _ECHO:
-        return replace(actual, identifier=first)
-    if kind == UNREACHABLE:
-        name = _UNREACHABLE_CODES[code] if code < len(_UNREACHABLE_CODES) else str(code)
-        actual = replace(actual, code=name, mtu=second if code == _FRAG_NEEDED else 0)
-    return replace(actual, quoted=_read_quote(expected, data[ICMP_HEADER.size :], flows))
+    actual = IcmpPacket(
+        True,
+        _said(expected.kind, kind, "type", _KINDS),
+        _said(expected.code or "", code, "code", _codes(kind)) if code or expected.code else None,
+        identifier=first if kind in _ECHO and expected.identifier else 0,
+        mtu=second if (kind, code) == (UNREACHABLE, _FRAG_NEEDED) else 0,
+        ip=info,
+    )
+    if isinstance(expected.quoted, Raw):
+        return replace(actual, quoted=Raw(len(data)))
+    return actual if kind in _ECHO else replace(actual, quoted=_read_quote(expected, data[ICMP_HEADER.size :], flows))
+
+
+def _codes(kind: int) -> dict[str, int]:
+    return {name: code for code, name in enumerate(_CODES.get(kind, ()))}
+
+
+def _said(expected: str, actual: int, what: str, names: Mapping[str, int]) -> str:
+    """A number as the script says it, if that is what it says; else by its name, if it has one."""
+    if expected and actual == _number(expected, what, names):
+        return expected
+    return next((name for name, number in names.items() if number == actual), f"{what}_{actual}")
 
 
 def _read_quote(expected: IcmpPacket, quote: bytes, flows: Flows) -> tuple[int, int] | int | None:

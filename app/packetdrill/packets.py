@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from .errors import Unsupported
 from .lexer import Kind
-from .syntax import IcmpPacket, IpInfo, Ports, TcpOption, TcpPacket, UdpPacket
+from .syntax import IcmpPacket, IpInfo, Ports, Raw, TcpOption, TcpPacket, UdpPacket
+from .wire import COUNTER_ORDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from .reader import Reader
     from .syntax import Packet
 
-_ENCAPSULATIONS: Final = ("ipv4", "ipv6", "gre", "mpls")
+_ENCAPSULATIONS: Final = ("ipv4", "ipv6", "gre", "GREv0", "mpls", "psp")
+_COUNTERS: Final = ("e0b", "ceb", "e1b")
 _ECN: Final = ("noecn", "ect0", "ect1", "ect01", "ce")
 
 
@@ -71,16 +73,19 @@ def _tcp(reader: Reader, outbound: bool, ip: IpInfo) -> TcpPacket:
 
 
 def _flags(reader: Reader) -> str:
-    """``S.``, ``.``, ``FP.``; ``-`` for none."""
+    """``S.``, ``.``, ``FP.``; ``-`` for none; ``.5``, ``P.5``: with the three ECN bits as a number."""
     if reader.accept("-"):
         return ""
-    word = reader.take_kind(Kind.WORD, Kind.NUMBER).text if reader.peek().kind is not Kind.SYMBOL else ""
-    if reader.accept("."):
+    first = reader.peek()
+    word = reader.take().text if reader.peek().kind in (Kind.WORD, Kind.NUMBER) else ""
+    if reader.peek().kind is Kind.FLOAT:
+        word += reader.take().text
+    elif reader.accept("."):
         word += "."
         if reader.peek().kind is Kind.WORD and not reader.peek().text[0].isdigit():
             word += reader.take().text
     if not word or set(word) - set("FSRPUEWA.01234567"):
-        raise reader.error(f"{word or reader.peek().text!r} are no TCP flags")
+        raise reader.error(f"{word or reader.peek().text!r} are no TCP flags", first)
     return word
 
 
@@ -134,6 +139,16 @@ def _blocks(reader: Reader) -> tuple[int, ...]:
     return tuple(edges)
 
 
+def _counters(reader: Reader) -> tuple[int | bytes, ...]:
+    """``e1b 1 ceb 0 e0b 1``, or ``e0b`` first: counters of Accurate ECN (RFC 9768 §3.2.3)."""
+    words: list[int | bytes] = []
+    while reader.sees(*_COUNTERS):
+        words += [reader.take().text.encode(), reader.number()]
+    if tuple(words[::2]) not in {order[:count] for order in COUNTER_ORDERS.values() for count in range(4)}:
+        raise reader.error("the counters of Accurate ECN are e1b, ceb, e0b or e0b, ceb, e1b")
+    return tuple(words)
+
+
 def _cookie(reader: Reader) -> tuple[bytes, ...]:
     if reader.peek().kind not in (Kind.WORD, Kind.NUMBER):
         return (b"",)
@@ -155,6 +170,7 @@ _OPTIONS: Final[dict[str, Callable[[Reader], tuple[int | bytes, ...]]]] = {
     "FO": _cookie,
     "FOEXP": _cookie,
     "md5": _cookie,
+    "ECN": _counters,
 }
 
 
@@ -175,17 +191,16 @@ def _icmp(reader: Reader, outbound: bool, ip: IpInfo) -> IcmpPacket:
     return IcmpPacket(outbound, kind, code, mtu, identifier, _quoted(reader), ip)
 
 
-def _quoted(reader: Reader) -> tuple[int, int] | int | None:
-    """``[1:1001(1000)]`` or ``[udp (1000)]``"""
+def _quoted(reader: Reader) -> tuple[int, int] | int | Raw | None:
+    """``[1:1001(1000)]``, ``[udp (1000)]``, or ``[raw (1000)]``"""
     if not reader.accept("["):
         return None
-    quoted: tuple[int, int] | int
-    if reader.accept("udp"):
+    quoted: tuple[int, int] | int | Raw
+    if reader.sees("udp", "raw"):
+        raw = reader.take().text == "raw"
         reader.expect("(")
-        quoted = reader.number()
+        quoted = Raw(reader.number()) if raw else reader.number()
         reader.expect(")")
-    elif reader.sees("raw"):
-        raise Unsupported("raw sockets")
     else:
         quoted = _sequence(reader)
     reader.expect("]")

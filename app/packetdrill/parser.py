@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from .expressions import read_expression, read_list
 from .lexer import Kind
 from .packets import read_packet
 from .reader import Reader
-from .syntax import Call, Code, Command, Event, Script, When
+from .syntax import Call, Code, Command, Event, Packet, Script, When
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,14 +19,24 @@ if TYPE_CHECKING:
 _TIMES: Final = (Kind.NUMBER, Kind.FLOAT)
 
 
-def parse(text: str, definitions: Mapping[str, str]) -> Script:
-    """Read a whole script. ``definitions``: words that stand for others, beside those that the script itself makes.
+def parse(text: str, definitions: Mapping[str, str], predefined: Mapping[str, str] = MappingProxyType({})) -> Script:
+    """Read a whole script. ``definitions``: words that stand for others, whatever the script says; ``predefined``:
+    those that stand for others unless it says something else.
 
     Raises ScriptError with the line for what is no script, Unsupported for what this runner does not know.
     """
-    known = dict(definitions)
+    known = {**predefined, **definitions}
     reader = Reader(text, known)
-    script = Script(options=_options(reader, known))
+    script = Script()
+    while reader.peek().kind is Kind.OPTION:
+        name, value = _option(reader)
+        if name != "define":
+            script.options.append((name, value.strip('"`')))
+            continue
+        word, sign, meaning = map(str.strip, value.partition("="))
+        if not sign or not word:
+            raise reader.error(f"--define={value} defines nothing")
+        known |= {word: meaning} if word not in definitions else {}
     if reader.peek().kind is Kind.COMMAND:
         script.setup = Command(reader.take().text)
     while reader.peek().kind is not Kind.END:
@@ -33,24 +44,23 @@ def parse(text: str, definitions: Mapping[str, str]) -> Script:
     return script
 
 
-def _options(reader: Reader, known: dict[str, str]) -> list[tuple[str, str]]:
-    options = []
-    while reader.peek().kind is Kind.OPTION:
-        name, _, value = reader.take().text.partition("=")
-        if name == "define":
-            word, _, meaning = value.partition("=")
-            known.setdefault(word, meaning.strip('"`'))
-        else:
-            options.append((name, value.strip('"`')))
-    return options
+def _option(reader: Reader) -> tuple[str, str]:
+    name, _, value = map(str.strip, reader.take().text.partition("="))
+    return name, value
 
 
 def _event(reader: Reader) -> Event:
-    line = reader.peek().line
+    first = reader.peek()
     if reader.peek().kind is Kind.COMMAND:  # at the end: it cleans up
-        return Event(line, When(0, 0, relative=True), Command(reader.take().text))
+        return Event(first.line, When(0, 0, relative=True), Command(reader.take().text))
     when = _when(reader)
-    return Event(line, when, _action(reader))
+    action = _action(reader)
+    if not isinstance(action, Packet) or not action.outbound:
+        if when is None:
+            raise reader.error("only a packet that the stack sends may come at any time", first)
+        if when.start != when.end:
+            raise reader.error("only a packet that the stack sends may come within a range of times", first)
+    return Event(first.line, when, action)
 
 
 def _when(reader: Reader) -> When | None:
@@ -62,11 +72,16 @@ def _when(reader: Reader) -> When | None:
         if relative:
             reader.expect("+")
         end = _time(reader)
+        if end < start:
+            raise reader.error("a range of times ends before it begins")
     return When(start, end, relative)
 
 
 def _time(reader: Reader) -> float:
-    return float(reader.take_kind(*_TIMES).text)
+    token = reader.take_kind(*_TIMES)
+    if not set(token.text) <= set("0123456789."):
+        raise reader.error(f"{token.text} is no time", token)
+    return float(token.text)
 
 
 def _action(reader: Reader) -> Action:

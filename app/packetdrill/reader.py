@@ -18,7 +18,7 @@ class Reader:
     def __init__(self, text: str, definitions: Mapping[str, str]) -> None:
         self._tokens = tokens(text, definitions)
         self._ahead: deque[Token] = deque()
-        self._end = Token(Kind.END, "", text.count("\n") + 1)
+        self._end = Token(Kind.END, "", text.count("\n") + 1, len(text) - text.rfind("\n"))
 
     def peek(self, distance: int = 0) -> Token:
         """The next word, or one further on; it stays."""
@@ -59,5 +59,7 @@ class Reader:
         text = self.take_kind(Kind.NUMBER).text
         return int(text, 16) if "x" in text.lower() else int(text)
 
-    def error(self, text: str) -> ScriptError:
-        return ScriptError(self.peek().line, text)
+    def error(self, text: str, token: Token | None = None) -> ScriptError:
+        """What to raise where the next word is, or this one."""
+        token = token or self.peek()
+        return ScriptError(token.line, token.column, text)

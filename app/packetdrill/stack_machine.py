@@ -39,7 +39,7 @@ class StackMachine(Machine):
         self.host.tcp.settings.measure_rates = True
         self.link = FedLink(self._capture, mtu=configuration.mtu)
         self.interface = self.host.attach(self.link, f"{configuration.local_ip}/{configuration.prefix}", name="tun0")
-        self.host.routes.add("default", via=configuration.gateway_ip, interface=self.interface)
+        self.host.routes.add("default", via=configuration.via, interface=self.interface)
         self._began_at = _START
 
     def begin(self) -> None:
@@ -53,7 +53,7 @@ class StackMachine(Machine):
         self.sent.append(Datagram.from_bytes(packet, self.now))
 
     def inject(self, datagram: Datagram) -> None:
-        self.link.feed(datagram.to_bytes())
+        self.link.feed(datagram.to_bytes(), segment_size=datagram.segment_size)
 
     def wake_at(self, time: float) -> None:
         self.scheduler.call_at(self._began_at + time + _INSTANT, bool)

@@ -79,6 +79,8 @@ class TcpOption:
     def __str__(self) -> str:
         if self.name == "TS":
             return f"TS val {self.values[0]!r} ecr {self.values[1]!r}"
+        if self.name == "ECN":
+            return " ".join(["ECN", *(word.decode() if isinstance(word, bytes) else str(word) for word in self.values)])
         if self.name == "sack":
             pairs = zip(self.values[::2], self.values[1::2], strict=True)
             return " ".join(["sack", *(f"{left!r}:{right!r}" for left, right in pairs)])
@@ -148,16 +150,23 @@ class UdpPacket:
 
 
 @dataclass(frozen=True, slots=True)
+class Raw:
+    """Bytes of a message that quotes nothing: how many, with its header."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class IcmpPacket:
     """``quoted``: what of the packet that it is about, in the other direction: a sequence number and a length of TCP,
-    or a length alone of UDP; None for a message that is about no packet."""
+    or a length alone of UDP; None if the script does not say."""
 
     outbound: bool
     kind: str
     code: str | None = None
     mtu: int = 0
     identifier: int = 0
-    quoted: tuple[int, int] | int | None = None
+    quoted: tuple[int, int] | int | Raw | None = None
     ip: IpInfo = IpInfo()
 
     def __str__(self) -> str:
@@ -167,6 +176,8 @@ class IcmpPacket:
         if isinstance(self.quoted, tuple):
             seq, length = self.quoted
             words.append(f"[{seq}:{seq + length}({length})]")
+        elif isinstance(self.quoted, Raw):
+            words.append(f"[raw ({self.quoted.size})]")
         elif self.quoted is not None:
             words.append(f"[udp ({self.quoted})]")
         return " ".join(filter(None, words))

@@ -18,6 +18,9 @@ _ACE: Final = 6  # the three bits A, W, E as a number
 ECN: Final = {"noecn": 0, "ect1": 1, "ect0": 2, "ce": 3}
 _KINDS: Final = {"eol": 0, "nop": 1, "mss": 2, "wscale": 3, "sackOK": 4, "sack": 5, "TS": 8, "md5": 19, "FO": 34}
 _NAMES: Final = {kind: name for name, kind in _KINDS.items()}
+#: The counters of Accurate ECN's two options in their order, by the option's kind (RFC 9768 §3.2.3).
+COUNTER_ORDERS: Final = {172: (b"e0b", b"ceb", b"e1b"), 174: (b"e1b", b"ceb", b"e0b")}
+_COUNTER: Final = 3
 #: Bytes of each number in an option.
 _SIZES: Final = {"mss": 2, "wscale": 1, "sack": 4, "TS": 4}
 _EXPERIMENT: Final = 254
@@ -140,6 +143,10 @@ def icmp_bytes(kind: int, code: int, first: int, second: int, payload: bytes) ->
 def _option_bytes(option: TcpOption) -> bytes:
     if option.name in ("nop", "eol"):
         return bytes([_KINDS[option.name]])
+    if option.name == "ECN":
+        kind = next(kind for kind, order in COUNTER_ORDERS.items() if option.values[:1] in ((), order[:1]))
+        counters = (int(value).to_bytes(_COUNTER) for value in option.values[1::2])
+        return bytes([kind, 2 + _COUNTER * (len(option.values) // 2)]) + b"".join(counters)
     if option.name == "FOEXP":
         kind, value = _EXPERIMENT, _FAST_OPEN_EXPERIMENT
     else:
@@ -166,6 +173,11 @@ def _read_options(data: bytes) -> tuple[TcpOption, ...]:
 def _read_option(kind: int, value: bytes) -> TcpOption:
     if kind == _EXPERIMENT and value.startswith(_FAST_OPEN_EXPERIMENT):
         return TcpOption("FOEXP", (value[2:],))
+    if kind in COUNTER_ORDERS:
+        counters = [int.from_bytes(value[at : at + _COUNTER]) for at in range(0, len(value), _COUNTER)]
+        return TcpOption(
+            "ECN", tuple(part for pair in zip(COUNTER_ORDERS[kind], counters, strict=False) for part in pair)
+        )
     name = _NAMES.get(kind, f"kind-{kind}")
     size = _SIZES.get(name)
     if size is None:

@@ -219,9 +219,9 @@ def test_numbers_count_from_the_syns() -> None:
     +0 accept(3, ..., ...) = 4
     +0 write(4, ..., 1000) = 1000
     +0 > P. 1:1001(1000) ack 1
-    +.1 < P. 2001:3001(1000) ack 1 win 257 <nop,nop,sack 1:1001>
+    +.1 < P. 2001:3001(1000) ack 1 win 65535 <nop,nop,sack 1:1001>
     +0 > . 1001:1001(0) ack 1 <nop,nop,sack 2001:3001>
-    +.6 < S 5000:5000(0) win 32792 <mss 1000,sackOK>
+    +.05 < S 5000:5000(0) win 32792 <mss 1000,sackOK>
     +0 > . 1001:1001(0) ack 1 <nop,nop,sack 2001:3001>
     """
     active = """0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
@@ -416,3 +416,90 @@ def test_codes_of_icmp_have_names_and_numbers(message: str) -> None:
     assert (
         skipped(SERVER + "+0 < icmp time_exceeded of_patience [1:101(100)]\n") == "unsupported: ICMP code of_patience"
     )
+
+
+@pytest.mark.parametrize(
+    ("options", "word", "argument"),
+    [
+        ('--define=CC="reno"', "CC", ()),
+        ('--define = CC = "cubic" --define=CC="reno"', "CC", ()),
+        ('--define=CC="cubic"', "CC", ("-D", 'CC="reno"')),
+        ("--define=CMSG_LEVEL_IP=SOL_TCP", '"re" "no"', ()),
+    ],
+)
+def test_words_stand_for_strings(options: str, word: str, argument: tuple[str, ...], tmp_path: Path) -> None:
+    level = "CMSG_LEVEL_IP" if "LEVEL" in options else "SOL_TCP"
+    (tmp_path / "a.pkt").write_text(
+        f"{options}\n{LISTEN}+0 setsockopt(3, {level}, TCP_CONGESTION, {word}, 4) = 0\n"
+        '+0 getsockopt(3, SOL_TCP, TCP_CONGESTION, "reno", [4]) = 0\n'
+    )
+    result = CliRunner().invoke(main, ["packetdrill", *argument, str(tmp_path)])
+    assert "1 passed" in result.output, result.output
+
+
+def test_words_stand_for_commands() -> None:
+    assert "reboot" in skipped(f"--define=CLEAN=`reboot`\n{LISTEN}CLEAN\n")
+
+
+def test_options_of_the_command_line_hold_whatever_a_script_says(tmp_path: Path) -> None:
+    late = SERVER.replace("+.1 <", "+.2 <") + "+0 write(4, ..., 10) = 10\n+.01 > P. 1:11(10) ack 1\n"
+    script = tmp_path / "a.pkt"
+    script.write_text(f"--ip_version=ipv6\n--tolerance_usecs = 20000\n{late}")
+    arguments = ["packetdrill", "--ip_version", "ipv4", "--gateway_ip=192.168.0.1", "--send_omit_free", str(script)]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    assert CliRunner().invoke(main, [*arguments, "--tolerance_usecs", "4000"]).exit_code == 1
+    assert CliRunner().invoke(main, [*arguments, "--tolerance_usecs", "4000", "--dry_run"]).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("0 > . 1:1(0) ack", (1, 17)),
+        ("\n  0 > X. 1:1(0)", (2, 7)),
+        ("/* a\nb */ 0 read(4", (2, 14)),
+        ("0 read(4) = 0\n* read(4) = 0", (2, 1)),
+        ("0~1 < . 1:1(0)", (1, 1)),
+        ("+-1 close(3) = 0", (1, 2)),
+    ],
+)
+def test_where_a_script_cannot_be_read(text: str, where: tuple[int, int]) -> None:
+    with pytest.raises(ScriptError) as caught:
+        parse(text, {})
+    assert (caught.value.line, caught.value.column) == where
+    assert f"column {where[1]}: " in failure(text).reason
+
+
+def test_flags_with_the_ecn_bits_as_a_number() -> None:
+    text = "> [ect01] P.5 1:11(10) ack 1 <ECN e1b 1 ceb 0 e0b 1,nop>"
+    packet = event(f"+0 {text}").action
+    assert str(packet) == text
+    assert isinstance(packet, TcpPacket)
+    segment = Segment(1, 2, 3, 4, flag_bits(packet.flags), 5, 6, packet.options or (), 10)
+    read = Segment.from_bytes(segment.to_bytes(bytes(4), bytes(4)))
+    assert (read.options, flag_letters(read.flags)) == (packet.options, "PEA.")
+    ignored = "+0 < .0 1:1(0) ack 1 win 100 <ECN e0b 1 ceb 0 e1b 1,nop>\n+0 < .7 1:1(0) ack 1 win 100\n"
+    assert run(SERVER + ignored).verdict is Verdict.PASSED
+
+
+def test_code_may_be_indented() -> None:
+    code = "%{ if tcpi_snd_cwnd == 10:\n     x = 1\n     assert tcpi_state == TCP_ESTABLISHED }%"
+    later = "%{\n   assert x == 1\n   assert tcpi_ca_state == TCP_CA_Open\n}%"
+    assert run(f"{SERVER}+0 {code}\n+0 {later}\n").verdict is Verdict.PASSED
+
+
+def test_icmp_as_numbers_and_raw_bytes() -> None:
+    echo = "+0 < icmp echo_request id 7 [raw (64)]\n+0 > icmp echo_reply id 7 [raw (64)]\n"
+    assert run(SERVER + echo).verdict is Verdict.PASSED
+    assert (
+        run(SERVER + echo.replace("echo_request", "type_8").replace("> icmp echo_reply", "> icmp type_0 code_0")).reason
+        == ""
+    )
+    dial = "0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0...0.1 connect(3, ..., ...) = -1 {}\n+0 > S 0:0(0) <...>\n"
+    outcome = run(dial.format("ECONNREFUSED") + "+.1 < icmp unreachable code_3\n")  # about the SYN, if it does not say
+    assert outcome.verdict is Verdict.PASSED, outcome
+
+
+def test_coalesced_packets_arrive() -> None:
+    data = "+0 < P. 1:3001(3000) ack 1 win 65535\n+0 > . 1:1(0) ack 3001\n+0 %{ assert tcpi_data_segs_in == COUNT }%\n"
+    assert run(f"--mss=1000\n{SERVER}" + data.replace("COUNT", "3")).verdict is Verdict.PASSED
+    assert run(SERVER + data.replace("COUNT", "1")).verdict is Verdict.PASSED

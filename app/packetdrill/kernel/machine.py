@@ -14,6 +14,7 @@ from pyroute2 import IPRoute
 from ....link.packet import Packet
 from ....link.tap import Tun
 from ....stack.calls.info import STATES
+from ..errors import Unsupported
 from ..machine import FAST_OPEN_KEY, Machine
 from ..wire import Datagram
 
@@ -45,7 +46,9 @@ class KernelMachine(Machine):
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__(configuration)
-        self._gateway = configuration.gateway_ip
+        if configuration.mss:
+            raise Unsupported("--mss on the kernel")
+        self._via = {"gateway": configuration.via} if configuration.via else {}
         self._tun = Tun(
             _INTERFACE, mtu=configuration.mtu, host_address=f"{configuration.local_ip}/{configuration.prefix}"
         )
@@ -133,7 +136,7 @@ class KernelMachine(Machine):
         with IPRoute() as route:
             index = route.link_lookup(ifname=_INTERFACE)[0]
             on_link = IPv4Network(destination).prefixlen and self._is_local(destination)
-            via = {} if on_link else {"gateway": self._gateway}
+            via = {} if on_link else self._via
             route.route("replace", dst=destination, oif=index, **via, **metrics)
 
     def _is_local(self, destination: str) -> bool:
