@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SHORTEST: Final = 0.04
 LONGEST: Final = 0.2
 _HALF_SECOND: Final = 0.5
+#: A moment that leaves an answer time to take along the acknowledgment of a FIN before which no data came.
+_TICK: Final = 0.001
 #: TCP_PINGPONG_THRESH: answers after which there is a conversation.
 PINGPONG: Final = 1
 #: A segment with less than this (TCP_MIN_RCVMSS, and for one without PSH, TCP_MIN_MSS) says nothing of the peer's MSS.
@@ -154,7 +156,7 @@ def _early_due(c: Connection, reassembly: Reassembly) -> bool:
 
 
 def _delay(c: Connection) -> bool:
-    ato = c.ato
+    ato = c.ato or _TICK
     if ato > SHORTEST:
         most = LONGEST if c.pushed or c.pingpong >= PINGPONG else _HALF_SECOND
         if c.rtt.srtt:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from . import pacing
+from .state import OPENING, State
 
 if TYPE_CHECKING:
     from ...net.path import Path
@@ -20,6 +21,7 @@ _MAX_PACKET: Final = 65535
 #: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
 _MAX_PAYLOAD: Final = 65483
 _LEAST: Final = 48
+_BEFORE: Final = OPENING | {State.CLOSED, State.LISTEN}
 
 
 def use_path(self: Connection, path: Path) -> None:
@@ -30,7 +32,9 @@ def use_path(self: Connection, path: Path) -> None:
     """
     self.path = path
     limit = min(path.mtu, _MAX_PACKET) - _HEADERS[len(self.remote[0])]
-    self.announced_mss = limit = min(limit, self.options.maxseg or limit)
+    if self.options.maxseg:  # which as on Linux says nothing any more once the handshake is over
+        limit = min(limit, self.options.maxseg if self.state in _BEFORE else self.announced_mss)
+    self.announced_mss = limit
     options = _TIMESTAMPS_SIZE if self.timestamps else 0
     self.advertised_mss = limit - options
     if self.mss_limit:
