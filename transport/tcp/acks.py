@@ -36,7 +36,7 @@ SHORTEST: Final = 0.04
 LONGEST: Final = 0.2
 _HALF_SECOND: Final = 0.5
 #: A moment that leaves an answer time to take along the acknowledgment of a FIN before which no data came.
-_TICK: Final = 0.001
+_TICK: Final = 0.002
 #: TCP_PINGPONG_THRESH: answers after which there is a conversation.
 PINGPONG: Final = 1
 #: A segment with less than this (TCP_MIN_RCVMSS, and for one without PSH, TCP_MIN_MSS) says nothing of the peer's MSS.

@@ -124,6 +124,8 @@ class KernelMachine(Machine):
             raise KeyError(f"the setting {name}")
         try:
             _setting(name).write_text(value)
+            if name == _CONGESTION_CONTROL:
+                self.congestion_control = ""
         except PermissionError:
             if name != _CONGESTION_CONTROL:
                 raise KeyError(f"the setting {name}, which is all namespaces'") from None
