@@ -38,12 +38,15 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
     rcv_nxt = self.rcv_nxt
     counts = self.counts
     segments = -(-size // packet.segment_size) if packet.segment_size else 1
+    una = self.snd_una
+    moved = (ack - una) & MASK
     counts.segments_in += segments
     counts.data_segments_in += segments if size else 0
     if (
         self.predicted
         and flags & _JUDGED == ACK
         and seq == rcv_nxt & MASK
+        and moved <= self.snd_max - una
         and size <= self.rcv_adv - rcv_nxt
         and self.rcv_charge + size <= self.rcv_buffer
         and self.reassembly is None
@@ -64,12 +67,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
             segment_arrives(self, Segment(packet, start, seq, ack, flags, window))
             return
         window <<= self.snd_shift
-        una = self.snd_una
-        moved = (ack - una) & MASK
         if moved:
-            if moved > self.snd_max - una:
-                segment_arrives(self, Segment(packet, start, seq, ack, flags, window >> self.snd_shift))
-                return
             recovery.acknowledged(self, una + moved, echo)
         elif not size and not self.sack and self.snd_nxt > una and window == self.snd_wnd:
             recovery.duplicate(self)

@@ -80,8 +80,9 @@ class Rack:
                 self.widening = 1
 
 
-def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int) -> int:
-    """``start`` to ``end`` are acknowledged; how many bytes of it are news (RFC 8985 §6.2 steps 1 to 3)."""
+def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int, highest: int) -> int:
+    """``start`` to ``end`` are acknowledged, ``highest`` was before; how many bytes of it are news (RFC 8985 §6.2 steps
+    1 to 3)."""
     size = 0
     for left, right in board.sacked.add(start, end):
         size += right - left
@@ -90,7 +91,7 @@ def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int)
             _resent_arrived(c, part.time, part.end, echo)
         originals = board.again.gaps(left, right)
         if originals:
-            _original_arrived(c, board, originals[0][0], originals[-1][1])
+            _original_arrived(c, board, originals[0][0], originals[-1][1], highest)
         board.highest = max(board.highest, right)
     return size
 
@@ -104,11 +105,11 @@ def _resent_arrived(c: Connection, time: float, end: int, echo: int) -> None:
     c.rack.arrived(time, end, now)
 
 
-def _original_arrived(c: Connection, board: Scoreboard, start: int, end: int) -> None:
+def _original_arrived(c: Connection, board: Scoreboard, start: int, end: int, highest: int) -> None:
     rack = c.rack
     assert rack is not None
-    if start < board.highest and c.sack:
-        rack.overtaken(board.highest - start, c.mss, c.tcp.settings.max_reordering)
+    if start < highest and c.sack:
+        rack.overtaken(highest - start, c.mss, c.tcp.settings.max_reordering)
     if start < c.recover:
         board.original_arrived = True
     rack.arrived(sent_time(c, end - 1), end, c.tcp.scheduler.now)

@@ -215,21 +215,22 @@ def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list
     """Take out of the scoreboard what arrived, and measure its round trip; how many bytes are news: in order, early."""
     una, now = c.snd_una, c.tcp.scheduler.now
     delivered = early = 0
-    sample = inf
+    sample = board.original_time = inf
     resent_acknowledged = False
-    if ack > una:
+    highest = board.highest
+    for left, right in blocks:
+        early += rack.delivered(c, board, left, right, echo, board.highest)
+    early_time = board.original_time
+    if ack > una:  # last, as on Linux: RACK's round trip is that of the last one looked at
         board.original_time = inf
-        delivered = rack.delivered(c, board, una, ack, echo)
+        delivered = rack.delivered(c, board, una, ack, echo, highest)
         board.sacked.remove(una, ack)
         board.judged = max(board.judged, ack)
         resent_acknowledged = board.again.remove(una, ack) > 0
         if not resent_acknowledged:  # else it may have waited for what was sent again (RFC 6298 §3)
             sample = board.original_time
-    board.original_time = inf
-    for left, right in blocks:
-        early += rack.delivered(c, board, left, right, echo)
     if sample == inf:
-        sample = board.original_time
+        sample = early_time
     if sample < inf:
         c.rtt.measured(now - sample, c.tcp.settings, ack, c.snd_nxt)
         if ack == una and sample <= newreno.head_time(c, board):
