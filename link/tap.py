@@ -225,8 +225,8 @@ class Tun(_Tunnel):
 
 def _tcp_flags(buffers: list[Buffer], start: int) -> int:
     """The flags of a segment whose header begins at octet ``start``."""
-    if len(buffers) > 2 and len(buffers[0]) + len(buffers[1]) == start:
-        return buffers[2][_TCP_FLAGS]  # each header has a buffer of its own
+    if len(buffers[0]) == start:
+        return buffers[1][_TCP_FLAGS]  # as the floors above leave it: the headers below TCP's are one buffer
     position = start + _TCP_FLAGS
     for buffer in buffers:
         size = len(buffer)

@@ -30,6 +30,7 @@ _CONGESTION: Final = -1
 _PEER: Final = -2
 _NEITHER: Final = -3
 _PACE: Final = -4
+_SMALL: Final = -5
 #: Without a part of the window to go by, so many segments are deferred at most (Linux's tcp_max_tso_deferred_mss).
 _MOST_DEFERRED: Final = 3
 #: How long after a packet another may still be deferred, and how near the next acknowledgment must be, in seconds.
@@ -102,16 +103,16 @@ def send_data(c: Connection) -> None:
 def _send_written(c: Connection, pieces: Pieces) -> int:
     """Send what was written; why no more of it."""
     most = largest(c)
+    options = c.options
+    nagle = _NODELAY if options.nodelay else 0
+    if options.cork or pieces.more:
+        nagle |= _CORK
+    if pieces.push_now:
+        nagle |= _NOW
     why = 0
     if pieces.written:
-        why = _cut_written(c, pieces, most)
-    if pieces.queue and why != _PACE:
-        options = c.options
-        nagle = _NODELAY if options.nodelay else 0
-        if options.cork or pieces.more:
-            nagle |= _CORK
-        if pieces.push_now:
-            nagle |= _NOW
+        why = _cut_written(c, pieces, nagle, most)
+    if pieces.queue and why != _PACE and why != _SMALL:
         why = _send(c, pieces, nagle, most)
     pieces.more = pieces.push_now = False
     return why
@@ -146,7 +147,7 @@ def send_now(c: Connection) -> bool:
     return True
 
 
-def _cut_written(c: Connection, pieces: Pieces, most: int) -> int:
+def _cut_written(c: Connection, pieces: Pieces, nagle: int, most: int) -> int:
     """Cut large writes into pieces, sending while they are: what goes out makes room in the last piece. Returns why no
     more went out."""
     goal = c.size_goal
@@ -154,7 +155,10 @@ def _cut_written(c: Connection, pieces: Pieces, most: int) -> int:
     for write in pieces.written:
         end = write >> SHIFT
         if most * c.mss >= goal:
-            _send_whole(c, pieces, end, goal)
+            edge = _send_whole(c, pieces, end, goal)
+            if edge - c.snd_nxt > most * c.mss and len(pieces.written) == 1 and not c.fin_queued:
+                pieces.written.clear()
+                return _send_tail(c, pieces, write, nagle)
         goes_on = False
         while pieces.cut(c.snd_nxt, end, goal, goes_on=goes_on):
             goes_on = True
@@ -172,16 +176,17 @@ def _cut_written(c: Connection, pieces: Pieces, most: int) -> int:
     return why
 
 
-def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> None:
+def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> int:
     """A short way for large writes: where nothing is in the way, each piece goes out as it is cut. A piece that waits
-    is filled up first."""
+    is filled up first. Returns up to where the windows go, 0 if something is in the way."""
     cwnd, queue = c.congestion.cwnd, pieces.queue
     una, start, mss = c.snd_una, c.snd_nxt, c.mss
     if c.board is not None or c.pacer is not None or c.snd_up > una or cwnd < 2 * goal:
-        return
+        return 0
     if queue and (len(queue) - pieces.head > 1 or queue[-1] & RECORD):
-        return
-    limit = min(end - 1, una + c.snd_wnd, una + (cwnd - pieces.padding) // mss * mss)
+        return 0
+    edge = una + min(c.snd_wnd, (cwnd - pieces.padding) // mss * mss)
+    limit = min(end - 1, edge)
     packets, patience, simple = pieces.packets, c.max_snd_wnd >> 1, c.tso_size >= goal > mss
     while (after := start + goal) <= limit:
         flags = ACK
@@ -199,6 +204,27 @@ def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> None:
         pieces.drop_first()
     if len(packets) > FEW:
         pieces.forget(una)
+    return edge
+
+
+def _send_tail(c: Connection, pieces: Pieces, write: int, nagle: int) -> int:
+    """Send the last piece of a large write, which the windows take; but a small segment at its end may have to wait.
+    Why no more went out."""
+    start, end, flags = c.snd_nxt, write >> SHIFT, ACK
+    if pieces.queue:
+        pieces.drop_first()  # what waited has become part of this
+    if write & PUSH:
+        pieces.pushed = end
+    small = (end - start) % c.mss
+    if small and not nagle & _NOW and _waits(c, pieces, nagle):
+        pieces.queue.append(write)
+        end -= small
+    elif write & PUSH:
+        flags = ACK | PSH
+    if start < end:
+        c.snd_nxt = end
+        _transmit(c, pieces, start, end - start, flags)
+    return _SMALL if pieces.queue else 0
 
 
 def _ends(c: Connection) -> bool:
