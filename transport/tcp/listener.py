@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -158,7 +157,7 @@ class Listener:
         except OSError:
             return None
         local, remote = (packet.destination, local_port), (packet.source, remote_port)
-        c = Connection(tcp, path, local, remote, replace(self.options, fast_open=0))
+        c = Connection(tcp, path, local, remote, self.options.inherited())
         c.state = State.LISTEN
         c.follow(Event.SYN)
         return c

@@ -7,7 +7,7 @@ from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import acks, early, ecn, output, recovery, sack, timers, window
+from . import acks, early, ecn, output, recovery, sack, sizes, timers, window
 from .header import ACK, ECE, RST, SYN
 from .options import build_syn
 from .sequence import MASK, extend, older
@@ -218,7 +218,7 @@ def completed(c: Connection, segment: Segment) -> bool:
     c.snd_wnd = segment.window << c.snd_shift
     if not c.early:
         c.max_snd_wnd = c.snd_wnd
-        c.use_path(c.path)
+        sizes.choose(c)
     c.snd_wl1, c.snd_wl2 = segment.seq, segment.ack
     c.challenged_at = -inf
     recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from math import inf
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...net.failure import Failure
-from math import inf
 
 
 @dataclass(slots=True)
@@ -189,3 +190,12 @@ class TcpOptions:
     failed: Callable[[Failure], object] | None = None
     #: Whether an address pair may be bound while TIME-WAIT holds it (SO_REUSEADDR).
     reuse: bool = False
+
+    def inherited(self) -> TcpOptions:
+        """A copy for a listener's new connection; how many SYNs with data it takes is the listener's alone."""
+        options = TcpOptions(*_values(self))
+        options.fast_open = 0
+        return options
+
+
+_values: Final = attrgetter(*TcpOptions.__slots__)

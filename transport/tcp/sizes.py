@@ -42,7 +42,7 @@ def use_path(self: Connection, path: Path) -> None:
     # A peer that claims to take next to nothing must not make us send a packet for each octet: whatever has an IP takes
     # packets of 68 bytes (RFC 791 §3.2).
     self.full_mss = max(min(self.peer_mss, limit), self.tcp.settings.min_mss) - options
-    _choose(self)
+    choose(self)
     words = self.local[0] + self.remote[0]
     self.pseudo_sum = (int.from_bytes(words) + 6) % 65535
 
@@ -52,14 +52,14 @@ def widen(self: Connection, window: int) -> None:
     before, self.max_snd_wnd = self.max_snd_wnd, window
     mss = self.mss
     if mss < self.full_mss:
-        _choose(self)
+        choose(self)
         self.congestion.cwnd = self.congestion.cwnd * self.mss // mss  # Linux's is in segments
     elif before < 2 * pacing.LARGEST:
         half = window >> 1 if window > _TINY_WINDOW else window
         self.size_goal = (half // mss or 1) * mss if half < pacing.LARGEST else pacing.LARGEST // mss * mss
 
 
-def _choose(c: Connection) -> None:
+def choose(c: Connection) -> None:
     """As on Linux: a segment, and a packet, is at most half of the largest window that the peer ever had, so that it
     never has to wait for the last bit of room (RFC 9293 §3.8.6.2.1)."""
     most = c.max_snd_wnd
