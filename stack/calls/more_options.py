@@ -147,11 +147,7 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_FASTOPEN_CONNECT): Option(
         lambda socket: int(socket.options.fast_open_connect), _set_fast_open_connect, 0, 1
     ),
-    (n.IPPROTO_TCP, n.TCP_FASTOPEN_KEY): Option(
-        lambda socket: b"".join(socket.options.fast_open_keys or socket.calls.host.tcp.fast_open.keys),
-        _set_fast_open_key,
-        size=KEY_SIZE,
-    ),
+    (n.IPPROTO_TCP, n.TCP_FASTOPEN_KEY): Option(_get_fast_open_key, _set_fast_open_key, size=KEY_SIZE),
     (n.IPPROTO_TCP, n.TCP_FASTOPEN_NO_COOKIE): Option(
         lambda socket: int(socket.options.fast_open_no_cookie), _set_no_cookie, 0, 1
     ),

@@ -87,11 +87,6 @@ class DeliveryRate:
         """What is sent now is less than the window would take."""
         return self._limited_until > 0
 
-    @property
-    def delivered_time(self) -> float:
-        """When the last of ``delivered`` was told."""
-        return self._delivered_time
-
     def restart(self, now: float) -> None:
         """Nothing was on the way, and something is about to be sent (§3.2)."""
         self._first_sent = self._delivered_time = now

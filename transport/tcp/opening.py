@@ -85,8 +85,9 @@ def _from_before(c: Connection, options: Options) -> bool:
     """Whether a segment echoes a timestamp that no SYN of ours had."""
     if not c.timestamps or options.timestamp is None or not options.timestamp_echo:
         return False
-    first = int(c.resent_since * 1000) + c.timestamp_offset & MASK
-    return older(options.timestamp_echo, first) or older(output.timestamp(c), options.timestamp_echo)
+    return older(options.timestamp_echo, output.timestamp_at(c, c.resent_since)) or older(
+        output.timestamp(c), options.timestamp_echo
+    )
 
 
 def _disbelieve(c: Connection, segment: Segment) -> None:
@@ -183,8 +184,8 @@ def _echoes_nonsense(c: Connection, segment: Segment) -> bool:
     options = segment.options
     if not c.timestamps or segment.flags & RST or not options.timestamp_echo:
         return False
-    echo, offset = options.timestamp_echo, c.timestamp_offset
-    first, last = (int(time * 1000) + offset & MASK for time in (c.rtt_time, c.sent_at))
+    echo = options.timestamp_echo
+    first, last = output.timestamp_at(c, c.rtt_time), output.timestamp_at(c, c.sent_at)
     return bool(c.rtt_time) and (older(echo, first) or older(last, echo))
 
 

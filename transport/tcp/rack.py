@@ -12,9 +12,9 @@ from bisect import bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import segmentation
+from . import output, segmentation
 from .rtt import GRANULARITY
-from .sequence import MASK, older
+from .sequence import older
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -98,8 +98,7 @@ def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int,
 
 def _resent_arrived(c: Connection, time: float, end: int, echo: int) -> None:
     now = c.tcp.scheduler.now
-    stamp = int(time * 1000) + c.timestamp_offset & MASK
-    if (echo and c.timestamps and older(echo, stamp)) or now - time < c.rtt.shortest:
+    if (echo and c.timestamps and older(echo, output.timestamp_at(c, time))) or now - time < c.rtt.shortest:
         return  # that was the first transmission (step 2)
     assert c.rack is not None
     c.rack.arrived(time, end, now)

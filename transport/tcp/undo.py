@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import ecn
-from .sequence import MASK, older
+from . import ecn, output
+from .sequence import older
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -70,7 +70,7 @@ def delayed(c: Connection, echo: int) -> bool:
     of the segment that arrived (RFC 3522)."""
     if not c.resent_since:
         return c.sack or c.snd_una < c.recover
-    return bool(c.timestamps and echo and older(echo, int(c.resent_since * 1000) + c.timestamp_offset & MASK))
+    return bool(c.timestamps and echo and older(echo, output.timestamp_at(c, c.resent_since)))
 
 
 def possible(c: Connection, echo: int) -> bool:
