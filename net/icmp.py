@@ -16,6 +16,7 @@ from .ipv4_header import HEADER_SIZE, IPV4, OFFSET_MASK
 from .ping import Pings
 
 if TYPE_CHECKING:
+    from .address import Address
     from .internet import Internet
 
 ECHO_REPLY: Final = 0
@@ -25,6 +26,8 @@ ECHO_REQUEST: Final = 8
 TIME_EXCEEDED: Final = 11
 PARAMETER_PROBLEM: Final = 12
 
+NET_UNREACHABLE: Final = 0
+HOST_UNREACHABLE: Final = 1
 PORT_UNREACHABLE: Final = 3
 FRAGMENTATION_NEEDED: Final = 4
 
@@ -131,6 +134,10 @@ class Icmp:
         """An ICMP message of this host could not be delivered: that matters to who sent an echo request."""
         self.pings.receive_failure(failure)
 
+    def vouches(self, source: Address, destination: Address, quote: bytes) -> bool:
+        """Whether an ICMP message of this host that an error quotes may be on its way."""
+        return self.pings.vouches(destination, quote)
+
     def _reply(self, packet: Packet, checksum: int, identifier: int, sequence: int) -> None:
         """Answer an echo request with its own data (RFC 1122 §3.2.2.6)."""
         internet = self._internet
@@ -165,11 +172,14 @@ class Icmp:
             internet.counters["icmp.not_ours"] += 1
             return
         internet.counters["icmp.errors_in"] += 1
+        quote = bytes(frame[start : packet.end])
         if number == errno.EMSGSIZE:
+            if not internet.vouches(protocol, source, destination, quote):
+                internet.counters["icmp.not_believed"] += 1
+                return
             mtu = internet.lower_mtu(destination, mtu or next((mtu for mtu in _PLATEAUS if mtu < size), 0))
             if not mtu:
                 return
-        quote = bytes(frame[start : packet.end])
         internet.fail(protocol, Failure(number, hard, source, destination, quote, mtu, packet.source, kind, code))
 
     # -- out

@@ -38,6 +38,10 @@ class Transport(Protocol):
     def receive_failure(self, failure: Failure) -> None:
         """Learn that a packet of this protocol could not be delivered."""
 
+    def vouches(self, source: Address, destination: Address, quote: bytes) -> bool:
+        """Whether the packet that an ICMP error quotes, from its transport header on, may be on its way: an error about
+        another one is not believed (RFC 5927 §4.1)."""
+
 
 class Family(Protocol):
     """One version of the Internet Protocol, as interfaces and `Internet` see it."""
@@ -205,6 +209,11 @@ class Internet:
     def lower_mtu(self, destination: Address, mtu: int) -> int:
         """Believe that packets to ``destination`` above ``mtu`` bytes get lost; what `Paths.lower_mtu` returns."""
         return self._paths.lower_mtu(destination, mtu)
+
+    def vouches(self, protocol: int, source: Address, destination: Address, quote: bytes) -> bool:
+        """What the transport of ``protocol`` says, see `Transport.vouches`; False without one."""
+        transport = self.transports.get(protocol)
+        return transport is not None and transport.vouches(source, destination, quote)
 
     def fail(self, protocol: int, failure: Failure) -> None:
         """Tell the transport of ``protocol`` that a packet of its failed."""

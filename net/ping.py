@@ -113,12 +113,19 @@ class Pings:
 
     def receive_failure(self, failure: Failure) -> None:
         """An ICMP message of ours failed: if it was an echo request that waits, that is its result."""
-        quote = failure.quote
-        ping = self._waiting.get(int.from_bytes(quote[6:8]))
-        ours = quote[:2] == _ECHO_REQUEST and int.from_bytes(quote[4:6]) == self.identifier
-        if ping is not None and ours and failure.destination == ping.destination:
+        ping = self._quoted(failure.destination, failure.quote)
+        if ping is not None:
             self.forget(ping)
             ping.callback(failure)
+
+    def vouches(self, destination: Address, quote: bytes) -> bool:
+        """Whether what an ICMP error quotes is an echo request that waits."""
+        return self._quoted(destination, quote) is not None
+
+    def _quoted(self, destination: Address, quote: bytes) -> Ping | None:
+        ping = self._waiting.get(int.from_bytes(quote[6:8]))
+        ours = quote[:2] == _ECHO_REQUEST and int.from_bytes(quote[4:6]) == self.identifier
+        return ping if ping is not None and ours and destination == ping.destination else None
 
     def _expired(self, ping: Ping) -> None:
         self.forget(ping)

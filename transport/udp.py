@@ -114,16 +114,20 @@ class Udp:
     def receive_failure(self, failure: Failure) -> None:
         """An ICMP error about a datagram of ours: for a connected endpoint, or one that wants all errors, it becomes
         the error of its next call (RFC 1122 §4.1.3.3)."""
-        quote = failure.quote
-        if len(quote) < 4:
-            return
-        source, ports = failure.source, quote[2:4] + quote[:2]
-        keys = (failure.destination + source + ports, source + ports[2:], bytes(len(source)) + ports[2:])
-        for endpoint in next(filter(None, map(self._table.get, keys)), ()):
+        for endpoint in self._senders(failure.source, failure.destination, failure.quote):
             if endpoint.all_errors or (endpoint.remote and (failure.hard or endpoint._too_big(failure.errno))):
                 if endpoint.all_errors and endpoint.failed is not None:
                     endpoint.failed(failure)
                 endpoint._fail(failure.errno)
+
+    def vouches(self, source: Address, destination: Address, quote: bytes) -> bool:
+        """Whether somebody here may have sent the datagram that an ICMP error quotes."""
+        return bool(self._senders(source, destination, quote))
+
+    def _senders(self, source: Address, destination: Address, quote: bytes) -> Sequence[UdpEndpoint]:
+        ports = quote[2:4] + quote[:2]
+        keys = (destination + source + ports, source + ports[2:], bytes(len(source)) + ports[2:])
+        return next(filter(None, map(self._table.get, keys)), ())
 
     def _deliver_among(self, found: list[UdpEndpoint], packet: Packet, ports: bytes) -> None:
         """Several endpoints may have it: all of them a broadcast, one of them anything else."""

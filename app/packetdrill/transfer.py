@@ -135,6 +135,7 @@ def _put_stream(
                     return sent
                 raise
             flags &= ~n.MSG_FASTOPEN  # it connects already
+            stream.wait_for_room()
             yield limit
         except OSError:
             if sent:

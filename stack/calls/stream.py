@@ -337,6 +337,11 @@ class StreamSocket(Socket):
         if not whole:
             connection.push()
 
+    def wait_for_room(self) -> None:
+        """Somebody waits until he can send: an acknowledgment that ends the handshake may go with his data."""
+        if self._connection is not None:
+            self._connection.room_wanted = True
+
     @property
     def unacknowledged(self) -> int:
         """How many bytes were written and not acknowledged by the peer yet."""

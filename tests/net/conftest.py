@@ -51,6 +51,9 @@ class Sink:
     def receive_failure(self, failure: Failure) -> None:
         self.failures.append(failure)
 
+    def vouches(self, source: bytes, destination: bytes, quote: bytes) -> bool:
+        return True
+
     @property
     def payloads(self) -> list[bytes]:
         return [packet.tobytes() for packet in self.packets]

@@ -27,6 +27,9 @@ class Tolerant:
     def receive_failure(self, failure) -> None:
         assert len(failure.quote) >= 8
 
+    def vouches(self, source, destination, quote) -> bool:
+        return True
+
 
 def hosts() -> list[Internet]:
     """A router on Ethernet, and one on a link without addresses, which sees the packets of the frames."""

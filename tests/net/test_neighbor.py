@@ -257,6 +257,9 @@ class NeighborMachine(RuleBasedStateMachine):
     def receive_failure(self, failure) -> None:
         self.fate.append(int.from_bytes(failure.quote[:8]))
 
+    def vouches(self, source, destination, quote) -> bool:
+        return True
+
     @rule()
     def send(self) -> None:
         self.host.path(THERE).send(Packet([self.number.to_bytes(8)]), 99)

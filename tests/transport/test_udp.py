@@ -417,6 +417,9 @@ class Spy:
     def receive_failure(self, failure: Failure) -> None:
         raise AssertionError
 
+    def vouches(self, source: bytes, destination: bytes, quote: bytes) -> bool:
+        raise AssertionError
+
 
 # binding and connecting
 

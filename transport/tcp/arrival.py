@@ -105,6 +105,9 @@ def deliver(c: Connection, piece: memoryview) -> None:
 
 def segment_arrives(c: Connection, segment: Segment) -> None:
     """RFC 9293 §3.10.7.3 and .4, step by step."""
+    if segment.options.signed:
+        c.tcp.counters["tcp.signed"] += 1  # as on Linux, not taken without the key
+        return
     silence = c.tcp.scheduler.now - c.heard_at
     if c.state is State.SYN_SENT:
         if not opening.answered(c, segment):
@@ -135,9 +138,9 @@ def segment_arrives(c: Connection, segment: Segment) -> None:
 
 
 def _old_timestamp(c: Connection, segment: Segment, silence: float) -> bool:
-    """RFC 7323 §5.3 R1: protection against wrapped sequence numbers."""
+    """RFC 7323 §5.3 R1: protection against wrapped sequence numbers. As on Linux, a tick makes nothing old."""
     stamp = segment.options.timestamp
-    if not c.timestamps or stamp is None or segment.flags & RST or not older(stamp, c.ts_recent):
+    if not c.timestamps or stamp is None or segment.flags & RST or not older(stamp + 1 & MASK, c.ts_recent):
         return False
     return silence < _TIMESTAMP_LIFE
 

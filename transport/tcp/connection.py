@@ -461,10 +461,10 @@ class Connection:
         if not self.early:
             controllers.start(self)
             window.open_up(self)
+            if self.retransmissions > 1 and not spurious:
+                self.congestion.cwnd = self.mss  # RFC 6928 §2: several SYNs were lost (for RFC 5681 §3.1 one is enough)
         self.early = False
-        if self.retransmissions > 1 and not spurious:
-            self.congestion.cwnd = self.mss  # RFC 6928 §2: more than one SYN was lost (for RFC 5681 §3.1 one is enough)
-        if self.retransmissions and not self.rtt.srtt:
+        if not self.rtt.srtt:
             self.rtt.fall_back(3.0)  # RFC 6298 §5.7
         self.recover = self.iss
         self.resent_since = 0.0

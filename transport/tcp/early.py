@@ -133,6 +133,6 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
 
 
 def completed(c: Connection, *, time_outs: int) -> None:
-    """The handshake is over; what was sent meanwhile is lost if the SYN and ACK was."""
-    if time_outs and c.snd_una < c.snd_max:
+    """The handshake is over; what was sent meanwhile is lost if the SYN and ACK was, twice (as Linux has it)."""
+    if time_outs > 1 and c.snd_una < c.snd_max:
         timeouts.enter_loss(c, board_of(c))

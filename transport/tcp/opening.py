@@ -66,16 +66,19 @@ def answered(c: Connection, segment: Segment) -> bool:
     if flags & ACK:
         echo = segment.options.timestamp_echo
         spurious = c.timestamps and c.retransmissions > 1 and echo == output.timestamp_at(c, c.unacknowledged_since)
+        data_follow = bool(c.pingpong or c.options.defer_accept or c.room_wanted)
         recovery.acknowledged(c, segment.ack, echo)
         c.follow(Event.SYN_ACK)
-        _acknowledge_handshake(c)
+        _acknowledge_handshake(c, data_follow=data_follow)
         c.established(spurious=spurious)
         text = early.answered(c, segment)
     else:  # simultaneous open (RFC 9293 §3.5, figure 8)
         c.follow(Event.SYN)
+        end, c.cookie = c.snd_max, None
         c.snd_nxt = c.snd_max = c.iss  # our SYN and ACK is no retransmission of our SYN: it is timed, too
         c.rtt_time = 0.0
         output.send_syn(c)
+        c.snd_nxt = c.snd_max = end  # data of our SYN may still be acknowledged
     segment.seq += 1  # what follows the SYN
     segment.flags &= ~SYN
     return text
@@ -100,9 +103,9 @@ def _disbelieve(c: Connection, segment: Segment) -> None:
         c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
 
 
-def _acknowledge_handshake(c: Connection) -> None:
+def _acknowledge_handshake(c: Connection, *, data_follow: bool) -> None:
     """The last ACK of the handshake; where data are to come soon, it waits for them (as on Linux)."""
-    if c.pingpong or c.options.defer_accept:
+    if data_follow:
         acks.enter_quick(c, c.tcp.settings.quick_acks)
         c.acknowledge_at = c.tcp.scheduler.now + acks.LONGEST
         timers.arm(c, c.acknowledge_at)
@@ -115,8 +118,9 @@ def answer_with_cookie(c: Connection, segment: Segment) -> None:
     tcp, now = c.tcp, c.tcp.scheduler.now
     marked = bool(c.ecn) and c.timestamps
     stamps = (put_state(output.timestamp(c), segment.options, ecn=marked), c.ts_recent) if c.timestamps else None
-    shift = c.rcv_shift if c.rcv_scaling else None
-    options = build_syn(c.announced_mss, shift, stamps, sack=c.sack)
+    # Without timestamps there is no room to remember what the peer can do.
+    shift = c.rcv_shift if c.rcv_scaling and c.timestamps else None
+    options = build_syn(c.announced_mss, shift, stamps, sack=c.sack and c.timestamps)
     iss = tcp.syn_cookies.make(c.key, segment.seq, c.peer_mss, now)
     tcp.counters["tcp.syn_cookies_sent"] += 1
     flags = SYN | ACK | ECE if marked else SYN | ACK
@@ -136,6 +140,7 @@ def recall_syn(c: Connection, segment: Segment) -> bool:
     syn.options = take_state(mss, segment.options.timestamp, segment.options.timestamp_echo)
     c.options.defer_accept = 0  # it has been waited for long enough
     syn_arrives(c, syn)
+    window.configure(c, mss)
     if tcp.settings.ecn and c.timestamps and had_ecn(segment.options.timestamp_echo):
         c.ecn = ecn.AGREED
     c.snd_nxt = c.snd_max = c.iss + 1

@@ -19,6 +19,8 @@ WINDOW_SCALE: Final = 3
 SACK_PERMITTED: Final = 4
 SACK: Final = 5
 TIMESTAMPS: Final = 8
+#: RFC 2385, RFC 5925.
+SIGNATURES: Final = frozenset((19, 29))
 FAST_OPEN: Final = 34
 #: RFC 4727; and what begins the Fast Open option in its experimental form (RFC 7413 appendix A).
 EXPERIMENT: Final = 254
@@ -74,6 +76,7 @@ class Options:
         "mss",
         "sack",
         "sack_permitted",
+        "signed",
         "timestamp",
         "timestamp_echo",
         "window_shift",
@@ -89,6 +92,8 @@ class Options:
         #: A Fast Open cookie, empty for a request (RFC 7413 §4.1.1).
         self.fast_open: bytes | None = None
         self.fast_open_experimental = False
+        #: The segment is signed with a key, which nobody here has.
+        self.signed = False
 
 
 def parse(data: Buffer, start: int, end: int) -> Options:
@@ -129,6 +134,8 @@ def _parse_one(options: Options, data: Buffer, kind: int, start: int, size: int)
     elif kind == EXPERIMENT and size - 2 in _COOKIE_SIZES and data[start : start + 2] == _FAST_OPEN_MAGIC:
         options.fast_open = bytes(data[start + 2 : start + size])
         options.fast_open_experimental = True
+    elif kind in SIGNATURES:
+        options.signed = True
 
 
 def build_syn(

@@ -138,12 +138,14 @@ def retransmit_first(c: Connection, board: Scoreboard) -> None:
 def send_syn(c: Connection) -> None:
     """Send a SYN, or after the peer's SYN a SYN and ACK, with the options of RFC 9293 §3.7.1, RFC 7323 and RFC 7413."""
     again = c.snd_nxt > c.iss
-    stamps = (timestamp(c), c.ts_recent) if c.timestamps else None
+    simultaneous = c.state is State.SYN_RECEIVED and c.listener is None  # as on Linux, it offers what our SYN did
+    settings = c.tcp.settings
+    stamps = (timestamp(c), c.ts_recent) if c.timestamps or (simultaneous and settings.timestamps) else None
     shift = c.rcv_shift if c.rcv_scaling else None
+    selective = c.sack or (simultaneous and settings.sack)
     cookie = None if again else c.cookie  # RFC 7413 §4.1.3.1: it may be why
-    options = wire_options.build_syn(
-        c.announced_mss, shift, stamps, cookie, sack=c.sack, experimental=bool(c.fast_open & early.EXPERIMENTAL)
-    )
+    experimental = bool(c.fast_open & early.EXPERIMENTAL)
+    options = wire_options.build_syn(c.announced_mss, shift, stamps, cookie, sack=selective, experimental=experimental)
     flags, number = (SYN, 0) if c.state is State.SYN_SENT else (SYN | ACK, c.rcv_nxt & MASK)
     data = 0
     marks = ecn.syn_flags(c, again=again)
@@ -155,7 +157,7 @@ def send_syn(c: Connection) -> None:
     if not c.rtt_time:
         c.rtt_time = c.tcp.scheduler.now
     offset = (HEADER.size + len(options)) << 10
-    offered = c.rcv_adv - c.rcv_acked
+    offered = window.first(c)[0] if again and c.early else c.rcv_adv - c.rcv_acked
     field = min(offered, 65535)  # never scaled in a SYN (RFC 7323 §2.2)
     size = HEADER.size + len(options) + data
     header = bytearray(
@@ -163,7 +165,7 @@ def send_syn(c: Connection) -> None:
     )
     header += options
     c.rcv_acked = c.rcv_nxt
-    c.rcv_adv = c.rcv_nxt + offered
+    c.rcv_adv = max(c.rcv_adv, c.rcv_nxt + offered)
     c.must_acknowledge = False
     _account(c, c.iss, c.iss + 1 + data)
     _send(c, [header, *c.buffer.slices(c.iss + 1, data)] if data else [header], 0)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from ...link.packet import PARTIAL, Packet
 from ...net.checksum import pseudo_header_sum, verify_transport
+from ...net.icmp import HOST_UNREACHABLE, NET_UNREACHABLE, UNREACHABLE
 from ..errors import error
 from . import arrival, output, timeouts
 from . import early as early_data
@@ -164,6 +165,9 @@ class Tcp:
         packet, flags = segment.packet, segment.flags
         if flags & RST:
             return
+        if segment.options.signed:
+            self.counters["tcp.signed"] += 1  # as on Linux, neither taken nor refused without the key
+            return
         to = packet.destination
         if _is_multicast(to) or self.internet.is_broadcast(to):  # RFC 9293 §3.9.2.3, MUST-57
             self.counters["tcp.not_unicast"] += 1
@@ -197,14 +201,8 @@ class Tcp:
 
     def receive_failure(self, failure: Failure) -> None:
         """An ICMP error (RFC 1122 §4.2.3.9); believed if it is about a segment that is on the way (RFC 5927 §4.1)."""
-        quote = failure.quote
-        if len(quote) < 8:
-            return
-        c = self.connections.get(failure.destination + failure.source + quote[2:4] + quote[:2])
-        if not isinstance(c, Connection):
-            return
-        if not c.snd_una <= extend(int.from_bytes(quote[4:8]), c.snd_una) <= c.snd_max:
-            self.counters["tcp.icmp_ignored"] += 1
+        c = self._sender(failure.source, failure.destination, failure.quote)
+        if c is None:
             return
         if failure.errno == errno.EMSGSIZE:
             timeouts.too_big(c)
@@ -222,6 +220,22 @@ class Tcp:
             c.tell()
         else:
             c.soft_error = failure.errno
+            if (failure.kind, failure.code) in _NO_WAY:
+                timeouts.no_way(c, failure.quote)
+
+    def vouches(self, source: Address, destination: Address, quote: bytes) -> bool:
+        """Whether the segment that an ICMP error quotes is on the way (RFC 5927 §4.1)."""
+        return self._sender(source, destination, quote) is not None
+
+    def _sender(self, source: Address, destination: Address, quote: bytes) -> Connection | None:
+        """Whose segment an ICMP error quotes, if it is on the way."""
+        c = self.connections.get(destination + source + quote[2:4] + quote[:2])
+        if not isinstance(c, Connection) or len(quote) < 8:
+            return None
+        if not c.snd_una <= extend(int.from_bytes(quote[4:8]), c.snd_una) <= c.snd_max:
+            self.counters["tcp.icmp_ignored"] += 1
+            return None
+        return c
 
     # -- segments that no connection sends -----------------------------------------------------------------------
 
@@ -323,6 +337,10 @@ class Tcp:
         """Everything that has a state, listeners first."""
         yield from [listener for group in self.listeners.values() for listener in group]
         yield from list(self.connections.values())
+
+
+#: ICMP errors that tell why nothing was acknowledged: net and host unreachable.
+_NO_WAY: Final = frozenset({(UNREACHABLE, NET_UNREACHABLE), (UNREACHABLE, HOST_UNREACHABLE)})
 
 
 def _key(address: Address, port: int, remote: tuple[Address, int]) -> bytes:

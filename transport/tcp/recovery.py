@@ -94,6 +94,8 @@ def _advance(c: Connection, ack: int, now: float, patience: float) -> None:
         if buffer.start == buffer.end:
             c.counts.end_busy(now)
     c.path.confirm()
+    if c.soft_error:
+        c.soft_error = 0  # something gets through
     if c.room_wanted:
         _make_room(c)
 

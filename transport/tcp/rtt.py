@@ -117,6 +117,12 @@ class RoundTrip:
         self.backoff += 1
         self.rto = min(2 * self.rto, longest)
 
+    def take_back(self, settings: TcpSettings) -> None:
+        """The last time-out was no sign of congestion: undo what it did to the next (RFC 6069 §4.1)."""
+        self.backoff -= 1
+        shortest = self.srtt + self._variation if self.srtt else settings.initial_rto
+        self.rto = min(max(shortest, settings.min_rto) * (1 << self.backoff), settings.max_rto)
+
     def forget_back_off(self, settings: TcpSettings) -> None:
         """The time-out as the round trips alone would have it."""
         self.backoff = 0

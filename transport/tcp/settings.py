@@ -131,7 +131,7 @@ class TcpSettings:
     ecn_fallback: bool = True
     #: Challenge ACKs in a second, over all connections (tcp_challenge_ack_limit), and the least time between two of
     #: one connection (tcp_invalid_ratelimit).
-    challenge_acks: int = 1000
+    challenge_acks: int = 2147483647
     challenge_interval: float = 0.5
 
 

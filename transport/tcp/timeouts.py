@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from . import early, ecn, output, tail_probe, timers, undo
 from .recovery import board_of
 from .scoreboard import AFTER_TIMEOUT, NO
+from .sequence import MASK
 from .state import OPENING, State
 
 if TYPE_CHECKING:
@@ -139,6 +140,16 @@ def too_big(c: Connection) -> None:
         c.recovering = False
         c.recover = c.snd_max
         c.mark()
+
+
+def no_way(c: Connection, quote: bytes) -> None:
+    """A router had no way for what a time-out sent again, the first segment: the path is gone for now, not congested,
+    so the next attempt need not wait twice as long (RFC 6069 §4.1)."""
+    if c.state in OPENING or not c.retries or not c.rtt.backoff or int.from_bytes(quote[4:8]) != c.snd_una & MASK:
+        return
+    c.rtt.take_back(c.tcp.settings)
+    c.retransmit_at = max(c.sent_at + c.rtt.rto, c.tcp.scheduler.now)
+    timers.arm(c, c.retransmit_at)
 
 
 def patience_is_over(c: Connection) -> bool:

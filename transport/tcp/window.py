@@ -67,19 +67,13 @@ def full_space(c: Connection) -> int:
 # -- from the SYN on ---------------------------------------------------------------------------------------------------
 
 
-def configure(c: Connection) -> None:
-    """Choose the window that our SYN offers, and its scale, from options and settings."""
+def configure(c: Connection, mss: int = 0) -> None:
+    """Choose the window that our SYN offers, in whole segments (of ``mss`` bytes), and its scale, from options and
+    settings."""
     settings, options = c.tcp.settings, c.options
     c.rcv_buffer = options.receive_buffer or settings.receive_buffer
     c.rcv_ratio = _HALF
-    full = full_space(c)
-    clamp = options.window_clamp or _UNSCALED << MAX_WINDOW_SHIFT
-    if options.receive_buffer:
-        clamp = min(clamp, full)
-    mss = c.advertised_mss if c.state is State.SYN_RECEIVED else c.announced_mss
-    offered = min(full, clamp)
-    if offered > mss:
-        offered -= offered % mss
+    offered, clamp = first(c, mss)
     c.rcv_shift = 0
     if c.rcv_scaling:
         most = min(max(offered, settings.max_receive_buffer), clamp)
@@ -87,6 +81,18 @@ def configure(c: Connection) -> None:
     c.rcv_clamp = min(clamp, _UNSCALED << c.rcv_shift)
     c.rcv_ssthresh = offered if c.rcv_scaling else min(offered, _UNSCALED)
     c.rcv_adv = c.rcv_acked + c.rcv_ssthresh
+
+
+def first(c: Connection, mss: int = 0) -> tuple[int, int]:
+    """The window that our SYN offers; and the most that there will ever be."""
+    options = c.options
+    full = (options.receive_buffer or c.tcp.settings.receive_buffer) * _HALF >> _RATIO_BITS
+    clamp = options.window_clamp or _UNSCALED << MAX_WINDOW_SHIFT
+    if options.receive_buffer:
+        clamp = min(clamp, full)
+    mss = mss or (c.advertised_mss if c.state is State.SYN_RECEIVED else c.announced_mss)
+    offered = min(full, clamp)
+    return (offered - offered % mss if offered > mss else offered), clamp
 
 
 def start(c: Connection, irs: int) -> None:
