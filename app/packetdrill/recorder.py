@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import difflib
 import re
+from contextlib import redirect_stderr
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...net.protocols import TCP, UDP
 from . import messages
 from .engine import LONGEST, Engine, Period, prepare
+from .errors import Mismatch
 from .flows import ip_info
-from .syntax import Call, IcmpPacket, IpInfo, TcpOption, TcpPacket, UdpPacket
+from .syntax import Call, Code, IcmpPacket, IpInfo, TcpOption, TcpPacket, UdpPacket
 from .task import Task
 from .wire import Segment, flag_bits
 
@@ -99,13 +102,27 @@ class Recorder(Engine):
         """Write down what has been sent."""
         sent = self._machine.sent
         while sent:
-            for datagram in _cut(sent.popleft()):
+            whole = sent.popleft()
+            for datagram in [whole] if self._configuration.strict_segments else _cut(whole):
                 self.entries.append(Entry(datagram.time, self._shown(datagram)))
 
     def _act(self, action: Action, period: Period) -> None:
         self._note()
-        super()._act(action, period)
+        if isinstance(action, Code):
+            self._snippet(action, period)
+        else:
+            super()._act(action, period)
         self._note()
+
+    def _snippet(self, code: Code, period: Period) -> None:
+        """What it prints is recorded, and an assertion that does not hold."""
+        with redirect_stderr(StringIO()) as printed:
+            try:
+                super()._act(code, period)
+            except Mismatch as failure:
+                print(failure, failure.actual, file=printed)
+        if said := printed.getvalue().strip():
+            self.entries.append(Entry(self._machine.now, f"%{{ {said} }}%"))
 
     def _shown(self, datagram: Datagram) -> str:
         if datagram.protocol == TCP:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...link import Scheduler
 from ...link.fed import FedLink
+from ...link.link import EVERY_OFFLOAD
 from ...net.address import Prefix
 from ...net.routing import Route
 from ...stack import sysctl
@@ -17,6 +18,7 @@ from .wire import Datagram
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ...link.packet import Packet
     from ...transport.tcp.state import State
     from .configuration import Configuration
 
@@ -28,6 +30,22 @@ _INSTANT: Final = 1e-9
 _START: Final = 1000.0
 
 
+class OffloadingLink(FedLink):
+    """A link that leaves checksums and segmentation to whom it hands packets, as packetdrill's interface does:
+    ``taken`` is called with each packet, and the size of the segments that it is to be cut into, or 0."""
+
+    __slots__ = ("_taken",)
+
+    offloads = EVERY_OFFLOAD
+
+    def __init__(self, taken: Callable[[bytes, int], object], *, mtu: int) -> None:
+        super().__init__(bool, mtu=mtu)
+        self._taken = taken
+
+    def send_packet(self, packet: Packet) -> None:
+        self._taken(b"".join(packet.buffers), packet.segment_size)
+
+
 class StackMachine(Machine):
     """A host on a clock that jumps from event to event."""
 
@@ -37,7 +55,7 @@ class StackMachine(Machine):
         self.host = Host("machine", scheduler=self.scheduler, random=Random(0))
         self.host.tcp.fast_open.set_key(sysctl.fast_open_key(FAST_OPEN_KEY))
         self.host.tcp.settings.measure_rates = True
-        self.link = FedLink(self._capture, mtu=configuration.mtu)
+        self.link = OffloadingLink(self._capture, mtu=configuration.mtu)
         self.interface = self.host.attach(self.link, f"{configuration.local_ip}/{configuration.prefix}", name="tun0")
         self.host.routes.add("default", via=configuration.via, interface=self.interface)
         self._began_at = _START
@@ -49,8 +67,10 @@ class StackMachine(Machine):
     def now(self) -> float:
         return self.scheduler.now - self._began_at
 
-    def _capture(self, packet: bytes) -> None:
-        self.sent.append(Datagram.from_bytes(packet, self.now))
+    def _capture(self, packet: bytes, segment_size: int) -> None:
+        datagram = Datagram.from_bytes(packet, self.now)
+        datagram.segment_size = segment_size
+        self.sent.append(datagram)
 
     def inject(self, datagram: Datagram) -> None:
         self.link.feed(datagram.to_bytes(), segment_size=datagram.segment_size)
