@@ -91,7 +91,11 @@ def _learn(c: Connection, segment: Segment) -> None:
     if options.fast_open is None and not flags & SENT and not c.retransmissions:
         tried = 2 if flags & EXPERIMENTAL else 1
     c.tcp.fast_open.remember(
-        c.remote[0], c.peer_mss, options.fast_open or b"", experimental=options.fast_open_experimental, tried=tried
+        c.remote[0],
+        options.mss or c.peer_mss,
+        options.fast_open or b"",
+        experimental=options.fast_open_experimental,
+        tried=tried,
     )
 
 

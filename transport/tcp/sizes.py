@@ -9,6 +9,7 @@ from .state import OPENING, State
 
 if TYPE_CHECKING:
     from ...net.path import Path
+    from .congestion import CongestionControl
     from .connection import Connection
 
 #: Header, without options, of a TCP segment in an IP packet, by the length of the address.
@@ -21,28 +22,35 @@ _MAX_PACKET: Final = 65535
 #: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
 _MAX_PAYLOAD: Final = 65483
 _LEAST: Final = 48
-_BEFORE: Final = OPENING | {State.CLOSED, State.LISTEN}
+#: More than any window.
+_HUGE: Final = 1 << 32
+#: Where the peer may not know yet which segments we take.
+_NEGOTIATING: Final = OPENING | {State.CLOSED, State.LISTEN}
 
 
 def use_path(self: Connection, path: Path) -> None:
     """Send along ``path`` from now on.
 
     ``announced_mss`` is the MSS option of our SYN: what the path's first hop carries, without options (RFC 6691);
-    ``advertised_mss`` is what of that is left beside the options that every segment has.
+    ``advertised_mss`` is what of that is left beside the options that every segment has. They are what they were once
+    the peer was told; and so is, as on Linux, what of the user's maximum (TCP_MAXSEG) holds for what we send.
     """
     self.path = path
     limit = min(path.mtu, _MAX_PACKET) - _HEADERS[len(self.remote[0])]
-    if self.options.maxseg:  # which as on Linux says nothing any more once the handshake is over
-        limit = min(limit, self.options.maxseg if self.state in _BEFORE else self.announced_mss)
-    self.announced_mss = limit
     options = _TIMESTAMPS_SIZE if self.timestamps else 0
-    self.advertised_mss = limit - options
+    if self.state in _NEGOTIATING:
+        self.announced_mss = limit = min(limit, self.options.maxseg or limit)
+        self.advertised_mss = limit - options
+        self.peer_mss = min(self.peer_mss, self.options.maxseg or self.peer_mss)
+    before = self.mss if self.congestion.cwnd else 0
     if self.mss_limit:
         limit = min(limit, self.mss_limit)
     # A peer that claims to take next to nothing must not make us send a packet for each octet: whatever has an IP takes
     # packets of 68 bytes (RFC 791 §3.2).
     self.full_mss = max(min(self.peer_mss, limit), self.tcp.settings.min_mss) - options
     choose(self)
+    if before and before != self.mss:
+        _keep_segments(self.congestion, before, self.mss)
     words = self.local[0] + self.remote[0]
     self.pseudo_sum = (int.from_bytes(words) + 6) % 65535
 
@@ -53,10 +61,17 @@ def widen(self: Connection, window: int) -> None:
     mss = self.mss
     if mss < self.full_mss:
         choose(self)
-        self.congestion.cwnd = self.congestion.cwnd * self.mss // mss  # Linux's is in segments
+        _keep_segments(self.congestion, mss, self.mss)
     elif before < 2 * pacing.LARGEST:
         half = window >> 1 if window > _TINY_WINDOW else window
         self.size_goal = (half // mss or 1) * mss if half < pacing.LARGEST else pacing.LARGEST // mss * mss
+
+
+def _keep_segments(control: CongestionControl, before: int, mss: int) -> None:
+    """Segments have another size than ``before``: as on Linux the windows stay as many of them as they were."""
+    control.cwnd = control.cwnd * mss // before
+    if control.ssthresh < _HUGE:
+        control.ssthresh = control.ssthresh * mss // before
 
 
 def choose(c: Connection) -> None:

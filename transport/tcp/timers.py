@@ -51,10 +51,13 @@ def limit_fin_wait(c: Connection) -> None:
 
 def probe_answered(c: Connection) -> None:
     """An ACK arrives while data wait for the window: where it stays too small for the next packet, the time to the next
-    probe begins anew."""
+    probe begins anew; else there is nothing to probe any more."""
     c.persist_probes = 0
     if min(c.buffer.end + c.fin_queued - c.snd_nxt, c.size_goal) > c.snd_wnd:
         set_persist(c)
+    else:
+        c.persist_at = inf
+        c.persist_backoff = 0
 
 
 def set_persist(c: Connection) -> None:
