@@ -559,7 +559,7 @@ def test_smaller_segments_when_the_path_gets_narrow() -> None:
     peer.internet.sent.clear()
     peer.tcp.receive_failure(Failure(errno.EMSGSIZE, False, OURS, THEIRS, quote, 1000, THEIRS))
     assert sizes(peer) == [960, 960, 80]
-        assert connection.congestion.cwnd == 10 * 960  # no sign of congestion: as many segments as before
+    assert connection.congestion.cwnd == 10 * 960  # no sign of congestion: as many segments as before
 
 
 def test_a_path_that_is_no_longer_valid_is_asked_for_again() -> None:
