@@ -114,6 +114,16 @@ def _switch_of_many(path: str) -> _Setting:
     return _attribute(path, lambda text: bool(_integers(text, 1)[0]), int)
 
 
+def _both(setting: _Setting, other: _Setting) -> _Setting:
+    """One setting that two parts of the host go by."""
+
+    def write(host: Host, value: str) -> None:
+        setting.write(host, value)
+        other.write(host, value)
+
+    return _Setting(setting.read, write)
+
+
 def _seconds(path: str, *, per: int = 1) -> _Setting:
     """A time; ``per``: how many of the setting's units are a second."""
 
@@ -330,7 +340,7 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_congestion_control", _congestion()),
             ("tcp_available_congestion_control", _constant(" ".join(CONTROLLERS))),
             ("tcp_allowed_congestion_control", _constant(" ".join(CONTROLLERS))),
-            ("tcp_adv_win_scale", _constant("1")),
+            ("tcp_adv_win_scale", _meaningless("1")),
             ("tcp_no_metrics_save", _meaningless("1")),
             ("tcp_mem", _meaningless("0 0 0")),
             ("udp_mem", _meaningless("0 0 0")),
@@ -350,7 +360,13 @@ _SETTINGS: Final[dict[str, _Setting]] = {
         "net.core.",
         (
             ("somaxconn", _number("settings.calls.max_backlog", 1, _MAX_INT)),
-            ("rmem_max", _number("settings.calls.max_receive_buffer", 1, _MAX_INT)),
+            (
+                "rmem_max",
+                _both(
+                    _number("settings.calls.max_receive_buffer", 1, _MAX_INT),
+                    _number("settings.tcp.user_receive_buffer", 1, _MAX_INT),
+                ),
+            ),
             ("wmem_max", _number("settings.calls.max_send_buffer", 1, _MAX_INT)),
             ("netdev_max_backlog", _meaningless("1000")),
             ("default_qdisc", _meaningless("noqueue")),

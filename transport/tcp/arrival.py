@@ -315,8 +315,9 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
             size = len(payload)
             c.reassembly.charge += window.cost(size)
             acks.measure(c, size, segment.packet.segment_size or size, segment.header_size, segment.flags)
-        if c.right_sizing is not None:
-            right_sizing.want(c, c.right_sizing.space, c.right_sizing.space)
+        if c.right_sizing is not None or segment.options.timestamp_echo:
+            sizing = right_sizing.measure(c, len(payload), segment.options.timestamp_echo if payload else 0)
+            right_sizing.want(c, sizing.space, sizing.space)
         if c.sack:
             window.grow(c, len(payload))
             sack.early(c, c.reassembly, segment.seq, segment.seq + len(payload))

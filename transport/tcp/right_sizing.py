@@ -36,6 +36,20 @@ class RightSizing:
 
 def arrived(c: Connection, size: int, echo: int) -> None:
     """``size`` bytes of data came in order; ``echo`` is the timestamp that they echo, or 0."""
+    sizing = measure(c, size, echo)
+    if c.rcv_nxt >= sizing.window_end:
+        now = c.tcp.scheduler.now
+        if sizing.window_end:
+            round_trip = max(now - sizing.window_since, 1e-6)
+            if not sizing.rtt or round_trip < sizing.rtt:
+                sizing.rtt = round_trip
+        sizing.window_end = c.rcv_nxt + c.rcv_adv - c.rcv_acked
+        sizing.window_since = now
+
+
+def measure(c: Connection, size: int, echo: int) -> RightSizing:
+    """``size`` bytes of data came, in order or not; ``echo`` is the timestamp that they echo, or 0: how long ago was
+    that?"""
     sizing = c.right_sizing
     if sizing is None:
         sizing = c.right_sizing = RightSizing(c)
@@ -45,14 +59,7 @@ def arrived(c: Connection, size: int, echo: int) -> None:
             sample = (output.timestamp(c) - echo) & MASK
             if 0 < sample < 1 << 24:
                 _measured(c, sizing, sample / 1000, size)
-    if c.rcv_nxt >= sizing.window_end:
-        now = c.tcp.scheduler.now
-        if sizing.window_end:
-            round_trip = max(now - sizing.window_since, 1e-6)
-            if not sizing.rtt or round_trip < sizing.rtt:
-                sizing.rtt = round_trip
-        sizing.window_end = c.rcv_nxt + c.rcv_adv - c.rcv_acked
-        sizing.window_since = now
+    return sizing
 
 
 def _measured(c: Connection, sizing: RightSizing, sample: float, size: int) -> None:

@@ -48,6 +48,8 @@ class TcpSettings:
     #: second (tcp_rmem).
     receive_buffer: int = 131072
     max_receive_buffer: int = 6 << 20
+    #: The most that users may ask for (net.core.rmem_max), which counts here for the scale of the window.
+    user_receive_buffer: int = 4 << 20
     #: Let it grow (tcp_moderate_rcvbuf).
     moderate_receive_buffer: bool = True
     #: What a connection takes from its user before it is acknowledged: from the first up to the second (tcp_wmem).

@@ -76,7 +76,7 @@ def configure(c: Connection, mss: int = 0) -> None:
     offered, clamp = first(c, mss)
     c.rcv_shift = 0
     if c.rcv_scaling:
-        most = min(max(offered, settings.max_receive_buffer), clamp)
+        most = min(max(offered, settings.max_receive_buffer, settings.user_receive_buffer), clamp)
         c.rcv_shift = min(max(most.bit_length() - 16, 0), MAX_WINDOW_SHIFT)
     c.rcv_clamp = min(clamp, _UNSCALED << c.rcv_shift)
     c.rcv_ssthresh = offered if c.rcv_scaling else min(offered, _UNSCALED)
