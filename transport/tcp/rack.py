@@ -26,6 +26,8 @@ _WIDEST: Final = 255
 #: Bits of ``TcpSettings.recovery``: no widening upon DSACKs; nothing is lost only because enough others arrived.
 STATIC_WINDOW: Final = 2
 NO_THRESHOLD: Final = 4
+#: Of round trips that differ by less, as the same one does from time to time, nobody can say which was the shorter one.
+_AS_SHORT: Final = 1 + 1 / 512
 #: Times this near to each other are the same, in seconds.
 _GRAIN: Final = 1e-6
 
@@ -98,7 +100,8 @@ def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int,
 
 def _resent_arrived(c: Connection, time: float, end: int, echo: int) -> None:
     now = c.tcp.scheduler.now
-    if (echo and c.timestamps and older(echo, output.timestamp_at(c, time))) or now - time < c.rtt.shortest:
+    earlier = echo and c.timestamps and older(echo, output.timestamp_at(c, time))
+    if earlier or now - time < c.rtt.shortest * _AS_SHORT:
         return  # that was the first transmission (step 2)
     assert c.rack is not None
     c.rack.arrived(time, end, now)
