@@ -203,6 +203,7 @@ def _counts(c: Connection) -> dict[str, int]:
         "segs_out": counts.segments_out,
         "segs_in": counts.segments_in,
         "data_segs_out": counts.data_segments_out,
+        "rcv_ooopack": counts.early_segments,
         "data_segs_in": counts.data_segments_in,
         "delivered": delivered + counts.reported_twice,
         "delivered_ce": counts.delivered_marked,

@@ -146,7 +146,7 @@ def _early_due(c: Connection, reassembly: Reassembly) -> bool:
         reassembly.duplicates += 1
         return True
     round_trip = c.right_sizing.rtt if c.right_sizing is not None else 0.0
-    round_trip = min(round_trip, c.rtt.srtt or round_trip)
+    round_trip = min(round_trip, c.rtt.srtt) or round_trip or c.rtt.srtt
     if not round_trip:
         return True
     reassembly.compressed += 1

@@ -311,6 +311,7 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
         if c.reassembly is None:
             c.reassembly = Reassembly()
         c.reassembly.insert(segment.seq, payload)
+        c.counts.early_segments += segment.count
         if payload:
             size = len(payload)
             c.reassembly.charge += window.cost(size)
@@ -341,6 +342,8 @@ def _keep(c: Connection, payload: memoryview) -> bool:
 
 def _fill(c: Connection, reassembly: Reassembly) -> None:
     before, charge = reassembly.size, reassembly.charge
+    if (twice := reassembly.before(c.rcv_nxt)) is not None and c.dsack is None:
+        sack.again(c, *twice)
     for piece in reassembly.take(c.rcv_nxt):
         deliver(c, piece)
     reassembly.charge = charge * reassembly.size // before if before else 0

@@ -102,8 +102,8 @@ class Cubic(WindowBased):
         needed = cwnd // (target - cwnd) if target > cwnd else 100 * cwnd  # §4.4, §4.5
         if not self._w_max:
             needed = min(needed, _AFTER_TIMEOUT)
-        # §4.3: alpha is 1 from the former maximum on.
-        pace = (cwnd * _RENO >> 3 if self._w_est < self._w_max else cwnd) * mss
+        # §4.3: alpha is 1 from the former maximum on, if there is one.
+        pace = (cwnd * _RENO >> 3 if self._w_est < self._w_max or not self._w_max else cwnd) * mss
         if self._acked > pace:
             grown, self._acked = divmod(self._acked, pace)
             self._w_est += grown

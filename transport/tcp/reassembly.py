@@ -77,6 +77,13 @@ class Reassembly:
             pieces.insert(index, piece[start - first : end - first])
             self._runs.add(start, end)
 
+    def before(self, number: int) -> Range | None:
+        """The first run's part before ``number``, if there is one."""
+        if not len(self._runs):
+            return None
+        start, end = self._runs.first()
+        return (start, min(end, number)) if start < number else None
+
     def place(self, start: int, end: int) -> int:
         """Which block ``start`` to ``end`` continues, counted from the one told first; or how many there are."""
         for place, (left, right) in enumerate(self.latest):

@@ -78,11 +78,12 @@ def enter_loss(c: Connection, board: Scoreboard) -> None:
     end = _sent_before(c, recent)
     reducing = fresh or c.snd_una >= c.recover or (board.after_timeout and not c.retries)
     flight = c.snd_max - c.snd_una
+    probed = min(c.mss, flight) if board.tail_end else 0
     board.lose_everything(c.snd_una, end, recent)
     if c.rate is not None and not board.sacked.size:
         c.rate.delivered -= early  # the peer has reneged: it will tell again
     if reducing:
-        undo.remember(c)
+        undo.remember(c, probed=probed)
     c.congestion.timed_out(flight, c.mss, again=not reducing)
     c.congestion.cwnd = c.snd_max - c.snd_una - board.outside + c.mss
     if disordered and arrived >= c.tcp.settings.reordering * c.mss:

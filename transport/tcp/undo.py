@@ -25,17 +25,18 @@ class Undo:
         self.left = -1
 
 
-def remember(c: Connection, *, reducing: bool = True) -> None:
+def remember(c: Connection, *, reducing: bool = True, probed: int = 0) -> None:
     """Recovery or slow start after a time-out begins: how to take it back.
 
-    ``reducing``: the window is going to be reduced for it, and was not being reduced before.
+    ``reducing``: the window is going to be reduced for it, and was not being reduced before. ``probed`` bytes are on
+    the way again besides those that the scoreboard knows of.
     """
     undo = c.undo
     if undo is None:
         undo = c.undo = Undo()
     board = c.board
     undo.marker = c.snd_una
-    undo.left = (board.resent.size if board is not None else 0) or -1
+    undo.left = probed + (board.resent.size if board is not None else 0) or -1
     if not reducing:
         undo.ssthresh = 0
     else:
