@@ -80,6 +80,7 @@ def test_as_many_blocks_as_fit(timestamps: bool, most: int) -> None:
     peer, base = receiving(timestamps=timestamps)
     for number in range(1, 7):
         peer.data(b"x", seq=base + 10 * number)
+    peer.advance(0.001)
     last = peer.seen()[-1]
     assert [left - base for left, _ in last.options.sack] == [60, 50, 40, 30][:most]
 
