@@ -28,6 +28,13 @@ if TYPE_CHECKING:
     from .syntax import Expression
 
 _MAX_OPTION: Final = 1024
+#: The first port that anyone may bind.
+_UNPRIVILEGED: Final = 1024
+_NET_ADMIN: Final = CONSTANTS["CAP_NET_ADMIN"]
+#: Options that take CAP_NET_ADMIN (socket(7), tcp(7)).
+_PRIVILEGED: Final = frozenset(
+    (n.SOL_SOCKET, CONSTANTS[name]) for name in ("SO_MARK", "SO_RCVBUFFORCE", "SO_SNDBUFFORCE")
+) | {(n.IPPROTO_TCP, CONSTANTS["TCP_REPAIR"])}
 
 
 def _socket(process: Process, family: Expression, kind: Expression, protocol: Expression) -> Result:
@@ -47,6 +54,8 @@ def _bind(process: Process, fd: Expression, where: Expression, size: Expression)
         local = process.machine.local, process.configuration.bind_port
     else:
         local = address(where)
+    if 0 < local[1] < _UNPRIVILEGED and CONSTANTS["CAP_NET_BIND_SERVICE"] in process.lacking:
+        raise error(errno.EACCES)
     descriptor.socket.bind(local)
     if is_datagram(descriptor):
         process.flows.udp_ports = descriptor.socket.getsockname()[1], process.flows.udp_ports[1]
@@ -158,6 +167,8 @@ def _setsockopt(
         raise error(errno.EFAULT)
     if number(size) < 0:
         raise error(errno.EINVAL)
+    if (number(level), number(option)) in _PRIVILEGED and _NET_ADMIN in process.lacking:
+        raise error(errno.EPERM)
     descriptor.socket.setsockopt(number(level), number(option), option_value(value, number(size)))
     return 0
 
@@ -202,6 +213,14 @@ def _ioctl(process: Process, fd: Expression, request: Expression, value: Express
     return 0
 
 
+def _cap_set(process: Process, flag: Expression, capability: Expression, operation: Expression) -> int:
+    """As packetdrill has it: one of the process's capabilities (capabilities(7)) is set or cleared."""
+    what, on = number(capability), number(operation)
+    if number(flag) == CONSTANTS["CAP_EFFECTIVE"]:
+        process.lacking = process.lacking - {what} if on else process.lacking | {what}
+    return 0
+
+
 _COUNTS: Final = (n.SIOCINQ, n.SIOCOUTQ, n.SIOCOUTQNSD, n.SIOCATMARK)
 
 CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {
@@ -219,6 +238,7 @@ CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {
     "getsockopt": _getsockopt,
     "fcntl": _fcntl,
     "ioctl": _ioctl,
+    "cap_set": _cap_set,
     **transfer.CALLS,
     **polling.CALLS,
     **files.CALLS,

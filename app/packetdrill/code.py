@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import redirect_stdout
+from struct import Struct as Layout
 from typing import TYPE_CHECKING, Any, Final
 
 from ...stack.calls import numbers as n
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from .program import Asked
 
 _PREFIX: Final = "tcpi_"
+#: How names begin of what sockets are asked for that this stack has no answer to.
+_UNKNOWN: Final = (_PREFIX, "bbr_", "dctcp_", "tcpv_", "tcp_", "SK_MEMINFO_", "TCP")
+#: Of TCP_CC_INFO, if BBR controls congestion (include/uapi/linux/inet_diag.h).
+_BBR: Final = ("bbr_bw_lo", "bbr_bw_hi", "bbr_min_rtt", "bbr_pacing_gain", "bbr_cwnd_gain")
+_BBR_INFO: Final = Layout(f"={len(_BBR)}I")
 
 
 class Snippets:
@@ -32,13 +38,13 @@ class Snippets:
         stack does not fill in.
         """
         if socket is not None:
-            self._names |= info(socket.getsockopt(n.IPPROTO_TCP, n.TCP_INFO))
+            self._names |= info(socket.getsockopt(n.IPPROTO_TCP, n.TCP_INFO)) | _more(socket)
         try:
             with redirect_stdout(sys.stderr):
                 exec(_compiled(text, line), self._names)
         except NameError as failure:
-            if str(failure.name).startswith(_PREFIX):
-                raise Unsupported(f"TCP_INFO's {failure.name}") from failure
+            if str(failure.name).startswith(_UNKNOWN):
+                raise Unsupported(f"the value {failure.name}") from failure
             raise Mismatch(str(failure)) from failure
         except AssertionError as failure:
             raise Mismatch("the assertion does not hold", _dedented(text).strip(), self._said(text, failure)) from None
@@ -73,3 +79,14 @@ def info(value: bytes) -> dict[str, int]:
     scales, flags = found.pop("tcpi_window_scales"), found.pop("tcpi_flags")
     found |= {"tcpi_snd_wscale": scales & 0xF, "tcpi_rcv_wscale": scales >> 4}
     return found | {"tcpi_delivery_rate_app_limited": flags & 1, "tcpi_fastopen_client_fail": flags >> 1 & 3}
+
+
+def _more(socket: Asked) -> dict[str, int]:
+    """What else assertions may be about: how large the socket's buffers are, and what BBR knows."""
+    sizes = {"SK_MEMINFO_RCVBUF": n.SO_RCVBUF, "SK_MEMINFO_SNDBUF": n.SO_SNDBUF}
+    found = {name: int.from_bytes(socket.getsockopt(n.SOL_SOCKET, what), sys.byteorder) for name, what in sizes.items()}
+    told = socket.getsockopt(n.IPPROTO_TCP, n.TCP_CC_INFO)
+    if len(told) == _BBR_INFO.size:
+        found |= dict(zip(_BBR, _BBR_INFO.unpack(told), strict=True))
+        found["bbr_bw"] = found["bbr_bw_hi"] << 32 | found["bbr_bw_lo"]
+    return found

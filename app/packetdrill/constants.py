@@ -10,8 +10,53 @@ import socket
 import termios
 from typing import Final
 
+
+def _numbered(prefix: str, names: str, start: int = 0) -> dict[str, int]:
+    """Names side by side, numbered from ``start``."""
+    return {prefix + name: number for number, name in enumerate(names.split(), start)}
+
+
 #: What Python does not name.
 _MORE: Final = {
+    "PF_INET": 2,
+    "PF_INET6": 10,
+    "SO_NO_CHECK": 11,
+    "SO_BSDCOMPAT": 14,
+    **_numbered("SO_SECURITY_", "AUTHENTICATION ENCRYPTION_TRANSPORT ENCRYPTION_NETWORK", 22),
+    "SO_ATTACH_FILTER": 26,
+    "SO_GET_FILTER": 26,
+    "SO_DETACH_FILTER": 27,
+    "SO_DETACH_BPF": 27,
+    "SO_PEERNAME": 28,
+    "SO_ATTACH_BPF": 50,
+    "SO_CNX_ADVICE": 53,
+    "SO_BINDTOIFINDEX": 62,
+    "TCP_INFINITE_SSTHRESH": 0x7FFFFFFF,
+    "TCP_REPAIR_ON": 1,
+    "TCP_REPAIR_OFF": 0,
+    "TCP_REPAIR_OFF_NO_WP": -1,
+    **_numbered("", "TCP_NO_QUEUE TCP_RECV_QUEUE TCP_SEND_QUEUE TCP_QUEUES_NR"),
+    **_numbered(
+        "TCP_NLA_",
+        "PAD BUSY RWND_LIMITED SNDBUF_LIMITED DATA_SEGS_OUT TOTAL_RETRANS PACING_RATE DELIVERY_RATE SND_CWND "
+        "REORDERING MIN_RTT RECUR_RETRANS DELIVERY_RATE_APP_LMT SNDQ_SIZE CA_STATE SND_SSTHRESH DELIVERED DELIVERED_CE "
+        "BYTES_SENT BYTES_RETRANS DSACK_DUPS REORD_SEEN SRTT TIMEOUT_REHASH BYTES_NOTSENT EDT TTL REHASH",
+    ),
+    **_numbered("TCP_CA_", "OPEN DISORDER CWR RECOVERY LOSS"),
+    **_numbered("CAP_", "EFFECTIVE PERMITTED INHERITABLE"),
+    **_numbered("CAP_", "CLEAR SET"),
+    **_numbered(
+        "CAP_",
+        "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE "
+        "NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT "
+        "SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL "
+        "SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE",
+    ),
+    "UDP_CORK": 1,
+    **_numbered("UDP_", "ENCAP NO_CHECK6_TX NO_CHECK6_RX SEGMENT GRO", 100),
+    "POLLREMOVE": 0x1000,
+    "POLL_BUSY_LOOP": 0x8000,
+    "ENOTSUPP": 524,
     "NULL": 0,
     "SOL_IP": 0,
     "SOL_IPV6": 41,
@@ -65,35 +110,14 @@ _MORE: Final = {
     "SCM_TSTAMP_SCHED": 1,
     "SCM_TSTAMP_ACK": 2,
     **{
-        f"SOF_TIMESTAMPING_{name}": 1 << bit
-        for bit, name in enumerate(
-            (
-                "TX_HARDWARE",
-                "TX_SOFTWARE",
-                "RX_HARDWARE",
-                "RX_SOFTWARE",
-                "SOFTWARE",
-                "SYS_HARDWARE",
-                "RAW_HARDWARE",
-                "OPT_ID",
-                "TX_SCHED",
-                "TX_ACK",
-                "OPT_CMSG",
-                "OPT_TSONLY",
-                "OPT_STATS",
-                "OPT_PKTINFO",
-                "OPT_TX_SWHW",
-                "BIND_PHC",
-                "OPT_ID_TCP",
-                "OPT_RX_FILTER",
-                "TX_COMPLETION",
-            )
-        )
+        name: 1 << bit
+        for name, bit in _numbered(
+            "SOF_TIMESTAMPING_",
+            "TX_HARDWARE TX_SOFTWARE RX_HARDWARE RX_SOFTWARE SOFTWARE SYS_HARDWARE RAW_HARDWARE OPT_ID TX_SCHED TX_ACK "
+            "OPT_CMSG OPT_TSONLY OPT_STATS OPT_PKTINFO OPT_TX_SWHW BIND_PHC OPT_ID_TCP OPT_RX_FILTER TX_COMPLETION",
+        ).items()
     },
-    **{
-        f"SO_EE_ORIGIN_{name}": number
-        for number, name in enumerate(("NONE", "LOCAL", "ICMP", "ICMP6", "TXSTATUS", "ZEROCOPY", "TXTIME"))
-    },
+    **_numbered("SO_EE_ORIGIN_", "NONE LOCAL ICMP ICMP6 TXSTATUS ZEROCOPY TXTIME"),
     "SO_EE_ORIGIN_TIMESTAMPING": 4,
     "SO_EE_CODE_ZEROCOPY_COPIED": 1,
     "SO_EE_CODE_TXTIME_INVALID_PARAM": 1,
@@ -145,8 +169,6 @@ _MORE: Final = {
     "TCP_RTO_MAX_MS": 44,
     "TCP_RTO_MIN_US": 45,
     "TCP_DELACK_MAX_US": 46,
-    "TCPI_OPT_USEC_TS": 64,
-    "TCPI_OPT_TFO_CHILD": 128,
     "TCP_QUEUE_SEQ": 21,
     "TCP_FASTOPEN": 23,
     "TCP_TIMESTAMP": 24,
@@ -189,24 +211,27 @@ _MORE: Final = {
 }
 #: Of struct tcp_info, for assertions.
 STATES: Final = {
-    **{
-        f"TCP_{name}": number
-        for number, name in enumerate(
-            (
-                "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE", "CLOSE_WAIT",
-                "LAST_ACK", "LISTEN", "CLOSING",
-            ),
-            1,
-        )
-    },
-    **{f"TCP_CA_{name}": number for number, name in enumerate(("Open", "Disorder", "CWR", "Recovery", "Loss"))},
+    **_numbered(
+        "TCP_",
+        "ESTABLISHED SYN_SENT SYN_RECV FIN_WAIT1 FIN_WAIT2 TIME_WAIT CLOSE CLOSE_WAIT LAST_ACK LISTEN CLOSING",
+        start=1,
+    ),
+    **_numbered("TCP_CA_", "Open Disorder CWR Recovery Loss"),
     "TCPI_OPT_TIMESTAMPS": 1,
     "TCPI_OPT_SACK": 2,
     "TCPI_OPT_WSCALE": 4,
     "TCPI_OPT_ECN": 8,
     "TCPI_OPT_ECN_SEEN": 16,
     "TCPI_OPT_SYN_DATA": 32,
-}  # fmt: skip
+    "TCPI_OPT_USEC_TS": 64,
+    "TCPI_OPT_TFO_CHILD": 128,
+    **_numbered("TCPI_ECN_MODE_", "DISABLED RFC3168 ACCECN PENDING"),
+    **_numbered("TCP_ACCECN_OPT_", "NOT_SEEN EMPTY_SEEN COUNTER_SEEN FAIL_SEEN"),
+    **{
+        name: 1 << bit
+        for name, bit in _numbered("TCP_ACCECN_", "ACE_FAIL_SEND ACE_FAIL_RECV OPT_FAIL_SEND OPT_FAIL_RECV").items()
+    },
+}
 _MODULES: Final = (errno, fcntl, os, select, socket, termios)
 
 CONSTANTS: Final[dict[str, int]] = {

@@ -143,6 +143,8 @@ class Process(Program):
         super().__init__(machine, flows, configuration, calls)
         self.machine = machine
         self.table: dict[int, Opened] = {}
+        #: The capabilities that it has given up.
+        self.lacking: frozenset[int] = frozenset()
 
     def descriptor(self, expression: Expression) -> Descriptor:
         """Raises OSError EBADF, ENOTSOCK."""
