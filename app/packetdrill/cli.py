@@ -10,7 +10,7 @@ import click
 from ..parameters import json_option
 from .configuration import Configuration, on_kernel, takes_value
 from .engine import Outcome, Verdict, run_file
-from .errors import Unsupported
+from .errors import ScriptError, Unsupported
 from .recorder import differences, record_file
 from .report import print_outcomes
 
@@ -72,7 +72,10 @@ def command(
         raise click.UsageError("no script is given, or there is none in the folder")
     if record or compare:
         show = _print_differences if compare else _print_record
-        return max([show(script, configuration, definitions) for script in scripts])
+        try:
+            return max([show(script, configuration, definitions) for script in scripts])
+        except (ScriptError, Unsupported, ValueError) as reason:
+            raise click.ClickException(str(reason)) from None
     outcomes = [(str(script), _run(script, configuration, definitions)) for script in scripts]
     print_outcomes(outcomes, as_json=as_json, verbose=verbose)
     return int(any(outcome.verdict is Verdict.FAILED for _, outcome in outcomes))

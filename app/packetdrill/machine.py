@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ...transport.tcp.state import State
     from .configuration import Configuration
+    from .routes import Metrics
     from .wire import Datagram
 
 #: What packetdrill's scripts have for net.ipv4.tcp_fastopen_key.
@@ -80,8 +81,11 @@ class Machine(ABC):
         """Raises KeyError for a setting that is not known, ValueError for a value that it does not take."""
 
     @abstractmethod
-    def replace_route(self, destination: str, mtu: int) -> None:
-        """Give the route to ``destination`` (a prefix) this MTU, 0: that of the link; it is made if there is none."""
+    def replace_route(self, destination: str, metrics: Metrics) -> None:
+        """Give the route to ``destination`` (a prefix) these metrics; it is made if there is none.
+
+        Raises ValueError for a metric that the host does not take.
+        """
 
     @abstractmethod
     def set_mtu(self, mtu: int) -> None:

@@ -7,29 +7,44 @@ from __future__ import annotations
 
 import re
 import shlex
-from ipaddress import ip_network
+from contextlib import suppress
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from .errors import Unsupported
+from .routes import read_route
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .machine import Machine
 
 #: What changes nothing that a script could see: each script has a machine of its own, with fresh caches.
-_HARMLESS: Final = frozenset({":", "true", "set", "exit", "export", "echo", "cd", "rm", "modprobe", "ethtool", "umask"})
+_HARMLESS: Final = frozenset({":", "true", "set", "exit", "unset", "echo", "printf", "cd", "rm",
+                              "mkdir", "touch", "chmod", "sync", "wait", "modprobe", "ethtool", "umask", "ulimit",
+                              "trap", "nstat", "ss", "cat", "ls", "date", "uname"})  # fmt: skip
+#: What stands before a command that it changes nothing about.
+_BEFORE: Final = frozenset({"export", "readonly", "local", "sudo", "exec", "command", "nice", "then", "do", "else", "{",
+                            "(", "!"})  # fmt: skip
+#: Settings of other protocols, and of caches: nothing that a script over IPv4 on one link could notice.
+_ELSEWHERE: Final = ("net.ipv6.", "net.mptcp.", "net.ipv4.conf.", "net.ipv4.neigh.", "net.ipv4.route.", "net.core.",
+                     "net.unix.", "kernel.", "vm.")  # fmt: skip
 _PROC: Final = "/proc/sys/"
 _SEPARATORS: Final = re.compile(r"\n|;|&&|\|\|")
-_REDIRECTION: Final = re.compile(r"\d*>>?\s*(?:&\d|/dev/null)|&>\s*/dev/null")
+_REDIRECTION: Final = re.compile(r"\d*>>?\s*(?:&\d|/dev/null)|&>\s*/dev/null|<\s*/dev/null")
 #: ``$[256*1024]``, ``$((256*1024))``
 _ARITHMETIC: Final = re.compile(r"\\?\$(?:\(\(|\[)([\d\s*+]+)(?:\)\)|\])")
-_ROUTE_VERBS: Final = ("change", "replace", "add", "append")
-_ROUTE_PAIRS: Final = ("via", "dev", "src", "proto", "scope", "metric", "table")
+_VARIABLE: Final = re.compile(r"\$(?:\{(\w+)\}|([A-Za-z_]\w*))")
+_VALUE: Final = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_OPTION: Final = re.compile(r"-(?!\d)")
+_ROUTE_VERBS: Final = ("change", "chg", "replace", "add", "append")
+#: What can be asked or told that leaves packets alone.
+_LINK_WORDS: Final = frozenset({"up", "txqueuelen", "qlen", "gso_max_size", "gso_max_segs", "gro_max_size",
+                                "gso_ipv4_max_size", "gro_ipv4_max_size"})  # fmt: skip
+_ASKING: Final = frozenset({"show", "list", "ls", "get", "flush"})
 #: A queue that only passes packets on.
-_PLAIN_QUEUES: Final = ("pfifo", "pfifo_fast", "fq", "fq_codel", "noqueue", "mq")
+_PLAIN_QUEUES: Final = ("pfifo", "bfifo", "pfifo_fast", "fq", "fq_codel", "noqueue", "mq")
 
 
 class Shell:
@@ -38,18 +53,35 @@ class Shell:
     def __init__(self, machine: Machine, folder: Path) -> None:
         self._machine = machine
         self._folder = folder
+        self._variables: dict[str, str] = {}
 
     def run(self, text: str) -> None:
         """Raises Unsupported for a command that is not known, and for a setting that the stack does not have."""
+        for words in self._statements(text):
+            self._command(words)
+
+    def _statements(self, text: str) -> Iterator[list[str]]:
+        """The words of each command, with variables replaced, whose values are taken note of."""
         text = _REDIRECTION.sub("", text.replace("\\\n", " "))
         for command in _SEPARATORS.split(text):
-            words = shlex.split(command, comments=True)
+            try:
+                words = shlex.split(_ARITHMETIC.sub(_computed, _VARIABLE.sub(self._value, command)), comments=True)
+            except ValueError as failure:
+                raise Unsupported(f"the command {command.strip()}: {failure}") from failure
+            while words and (words[0] in _BEFORE or _VALUE.fullmatch(words[0])):
+                if assigned := _VALUE.fullmatch(words.pop(0)):
+                    self._variables[assigned[1]] = assigned[2]
             if words:
-                self._command(words)
+                yield words
+
+    def _value(self, match: re.Match[str]) -> str:
+        return self._variables.get(match[1] or match[2], "")
 
     def _command(self, words: list[str]) -> None:
         name = words[0].rsplit("/", 1)[-1]
         run = self._commands().get(name)
+        if "|" in words:
+            raise Unsupported(f"the command {' '.join(words)}")
         if name == "echo" and _target(words):
             self._set(_target(words)[len(_PROC) :].replace("/", "."), " ".join(words[1 : words.index(">")]))
         elif name in _HARMLESS:
@@ -69,15 +101,17 @@ class Shell:
             "ifconfig": self._ifconfig,
             "tc": self._tc,
             "sleep": self._sleep,
+            "usleep": lambda words: self._sleep([f"{int(words[0]) / 1e6}"]),
             "source": lambda words: self.source(words[0]),
             ".": lambda words: self.source(words[0]),
+            **dict.fromkeys(("sh", "bash"), lambda words: self.source(words[0])),
         }
 
     # settings
 
     def _sysctl(self, words: Sequence[str]) -> None:
-        for word in _assignments(words):
-            self._set(*word)
+        for name, value in _assignments(words):
+            self._set(name.replace("/", "."), value)
 
     def _set_sysctls(self, words: Sequence[str]) -> None:
         """``set_sysctls.py /proc/sys/net/ipv4/tcp_sack=0 …``"""
@@ -85,6 +119,8 @@ class Shell:
             self._set(name.removeprefix(_PROC).replace("/", "."), value)
 
     def _set(self, name: str, value: str) -> None:
+        if name.startswith(_ELSEWHERE) and not self._machine.has_sysctl(name):
+            return
         try:
             self._machine.set_sysctl(name, value)
         except (KeyError, ValueError) as failure:
@@ -102,51 +138,51 @@ class Shell:
             raise Unsupported(f"the command {path}")
 
     def _lines(self, text: str) -> None:
-        """Defaults: of the settings those that this stack has, and nothing else."""
+        """Defaults: of the settings those that this stack has with values that it has, and nothing else."""
         for line in text.replace("\\\n", " ").splitlines():
-            words = line.split("#")[0].split()
-            if words and words[0].rsplit("/", 1)[-1] == "sysctl":
-                for name, value in _assignments(shlex.split(line, comments=True)[1:]):
-                    self._adopt(name, value)
+            with suppress(Unsupported):
+                for words in self._statements(line):
+                    with suppress(Unsupported, ValueError, IndexError):
+                        self._adopt(words)
 
-    def _adopt(self, name: str, value: str) -> None:
-        value = _ARITHMETIC.sub(_computed, value)
-        if self._machine.has_sysctl(name):
-            try:
-                self._machine.set_sysctl(name, value)
-            except ValueError:
-                return  # a value that this stack does not offer: its own stays
+    def _adopt(self, words: list[str]) -> None:
+        if words[0].rsplit("/", 1)[-1] not in ("sysctl", "set_sysctls.py"):
+            self._command(words)
+        else:
+            for word in _assignments(words[1:]):
+                with suppress(Unsupported):
+                    self._set_sysctls(["=".join(word)])
 
     # routes and links
 
     def _ip(self, words: Sequence[str]) -> None:
+        if "-6" in words or "-family inet6" in " ".join(words):
+            return
         words = [word for word in words if not word.startswith("-")]
         match words:
-            case ["tcp_metrics" | "tcp_metric", *_]:
+            case ["tcp_metrics" | "tcp_metric" | "neigh" | "neighbor" | "n" | "monitor", *_]:
+                return
+            case [_, verb, *_] if verb in _ASKING:
                 return
             case ["route" | "ro" | "r", verb, *rest] if verb in _ROUTE_VERBS:
                 self._route(rest)
-            case ["link" | "l", "set", *rest] if "mtu" in rest:
-                self._machine.set_mtu(int(rest[rest.index("mtu") + 1]))
+            case ["link" | "l" | "li", "set", *rest]:
+                self._link(rest)
             case _:
                 raise Unsupported(f"the command ip {' '.join(words)}")
 
     def _route(self, words: Sequence[str]) -> None:
-        rest = list(words)
-        destination = rest.pop(0)
-        mtu = 0
-        while rest:
-            word = rest.pop(0)
-            if word == "mtu":
-                if rest[0] == "lock":
-                    rest.pop(0)
-                mtu = int(rest.pop(0))
-            elif word in _ROUTE_PAIRS:
-                rest.pop(0)
-            else:
-                raise Unsupported(f"the route attribute {word}")
-        prefix = "0.0.0.0/0" if destination == "default" else str(ip_network(destination, strict=False))
-        self._machine.replace_route(prefix, mtu)
+        destination, metrics = read_route(words)
+        try:
+            self._machine.replace_route(destination, metrics)
+        except ValueError as failure:
+            raise Unsupported(str(failure)) from failure
+
+    def _link(self, words: Sequence[str]) -> None:
+        if "mtu" in words:
+            self._machine.set_mtu(int(words[words.index("mtu") + 1]))
+        elif not _LINK_WORDS & set(words):
+            raise Unsupported(f"the command ip link set {' '.join(words)}")
 
     def _ifconfig(self, words: Sequence[str]) -> None:
         if "mtu" not in words:
@@ -163,7 +199,7 @@ class Shell:
 
 def _assignments(words: Sequence[str]) -> list[tuple[str, str]]:
     """``name=value``, also with spaces around the sign."""
-    text = "\0".join(word for word in words if not word.startswith("-"))
+    text = "\0".join(word for word in words if not _OPTION.match(word))
     text = text.replace("\0=\0", "=").replace("\0=", "=").replace("=\0", "=")
     pairs = [word.split("=", 1) for word in text.split("\0") if "=" in word]
     return [(name, value) for name, value in pairs]

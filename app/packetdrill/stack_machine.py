@@ -13,6 +13,7 @@ from ...net.routing import Route
 from ...stack import sysctl
 from ...stack.host import Host
 from .machine import FAST_OPEN_KEY, Machine
+from .routes import Metrics
 from .wire import Datagram
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ STEP: Final = 10e-6
 _INSTANT: Final = 1e-9
 #: The host's clock when the script begins: it was not switched on just now.
 _START: Final = 1000.0
+#: Of net.ipv4.tcp_fastopen: data in SYNs without a cookie, as a client and as a server.
+_NO_COOKIES: Final = 0x204
 
 
 class OffloadingLink(FedLink):
@@ -109,7 +112,8 @@ class StackMachine(Machine):
     def set_sysctl(self, name: str, value: str) -> None:
         sysctl.write(self.host, name, value)
 
-    def replace_route(self, destination: str, mtu: int) -> None:
+    def replace_route(self, destination: str, metrics: Metrics) -> None:
+        """All routes lead to the remote host: what is said of one of them is said of the whole host."""
         prefix = Prefix.parse(destination)
         via = None
         for route in list(self.host.routes):
@@ -117,7 +121,24 @@ class StackMachine(Machine):
                 via = route.via
             if route.prefix == prefix:
                 self.host.routes.discard(route)
-        self.host.routes.insert(Route(prefix, self.interface, via, mtu=mtu))
+        self.host.routes.insert(Route(prefix, self.interface, via, mtu=metrics.mtu))
+        tcp = self.host.settings.tcp
+        for name, value in (
+            ("initial_window", metrics.initcwnd),
+            ("initial_receive_window", metrics.initrwnd),
+            ("advertised_mss", metrics.advmss),
+            ("min_rto", metrics.rto_min),
+            ("reordering", metrics.reordering),
+            ("quick_ack", metrics.quickack),
+            ("fast_open", tcp.fast_open | _NO_COOKIES if metrics.fastopen_no_cookie else 0),
+            ("ecn", metrics.ecn),
+        ):
+            if value:
+                setattr(tcp, name, value)
+        if metrics.congctl:
+            sysctl.write(self.host, "net.ipv4.tcp_congestion_control", metrics.congctl)
+        if metrics.hoplimit:
+            self.host.settings.net.hop_limit = metrics.hoplimit
 
     def set_mtu(self, mtu: int) -> None:
-        self.replace_route("0.0.0.0/0", mtu)
+        self.replace_route("0.0.0.0/0", Metrics(mtu=mtu))

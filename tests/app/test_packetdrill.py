@@ -256,7 +256,13 @@ def test_what_may_go_wrong() -> None:
         ("`iptables -F`\n0 close(3) = 0", "iptables -F"),
         ("`sysctl -w net.ipv4.tcp_no_such_thing=1`\n0 close(3) = 0", "tcp_no_such_thing"),
         ("`sysctl net.ipv4.tcp_allowed_congestion_control=vegas`\n0 close(3) = 0", "vegas"),
-        ("`ip route change 192.0.2.0/24 rto_min 5ms`\n0 close(3) = 0", "rto_min"),
+        ("`ip route change 192.0.2.0/24 ssthresh 5`\n0 close(3) = 0", "ssthresh 5"),
+        ("`ip route change 192.0.2.0/24 congctl vegas`\n0 close(3) = 0", "vegas"),
+        ("`nstat -az | grep TcpExtSyncookiesSent`\n0 close(3) = 0", "grep"),
+        ("`nft add table ip filter`\n0 close(3) = 0", "nft add"),
+        ("`tc qdisc add dev tun0 root netem delay 10ms`\n0 close(3) = 0", "netem"),
+        ("`for x in 1 2; do true; done`\n0 close(3) = 0", "for x"),
+        (f"{SERVER}+0 %{{ assert SK_MEMINFO_DROPS == 0 }}%\n", "SK_MEMINFO_DROPS"),
         ("0 socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP) = 3", "IPv6"),
         ("0 fork() = 3", "fork"),
         (f"{LISTEN}+0 setsockopt(3, IPPROTO_TCP, TCP_REPAIR, [1], 4) = 0", "TCP_REPAIR"),
@@ -503,3 +509,87 @@ def test_coalesced_packets_arrive() -> None:
     data = "+0 < P. 1:3001(3000) ack 1 win 65535\n+0 > . 1:1(0) ack 3001\n+0 %{ assert tcpi_data_segs_in == COUNT }%\n"
     assert run(f"--mss=1000\n{SERVER}" + data.replace("COUNT", "3")).verdict is Verdict.PASSED
     assert run(SERVER + data.replace("COUNT", "1")).verdict is Verdict.PASSED
+
+
+def test_lines_of_a_shell() -> None:
+    assert (
+        run(
+            f"""`SIZE=$((4*1024)); export LIMIT="4096 $SIZE ${{SIZE}}"
+            sudo sysctl -q -w net.ipv4.tcp_rmem="$LIMIT" net/ipv4/tcp_sack=0 > /dev/null 2>&1
+            sysctl -q net.ipv6.conf.all.disable_ipv6=1 net.core.busy_poll=0; ip -6 route flush cache
+            ip link set dev tun0 txqueuelen 100 && ethtool -K tun0 tso off gso off; tc qdisc replace dev tun0 root fq
+            nstat -n; ss -tnm; cat /proc/net/netstat; sleep 0.01`
+            {LISTEN}+0 getsockopt(3, SOL_SOCKET, SO_RCVBUF, [4096], [4]) = 0
+            +0 < S 0:0(0) win 9 <mss 1000,sackOK>
+            +0 > S. 0:0(0) ack 1 <mss 1460>"""
+        ).verdict
+        is Verdict.PASSED
+    )
+
+
+def test_a_file_of_defaults_may_be_a_program(tmp_path: Path) -> None:
+    (tmp_path / "common").mkdir()
+    (tmp_path / "common" / "defaults.sh").write_text(
+        """#!/bin/bash
+        function quiet() { "$@" > /dev/null 2>&1; }
+        MAX=$((15*1024*1024))
+        if [ "$(uname -r)" != "x" ]; then
+          for name in tcp_dsack tcp_frto; do
+            sysctl -q net.ipv4.$name=1
+          done
+          ../common/set_sysctls.py /proc/sys/net/ipv4/tcp_rmem="4096 540000 $MAX" /proc/sys/net/ipv4/tcp_mtu_probing=9
+        fi
+        echo 0 > /proc/sys/net/ipv4/tcp_sack
+        ip route change 192.0.2.0/24 dev tun0 initcwnd 3 || exit 1
+        """
+    )
+    (tmp_path / "tcp").mkdir()
+    script = tmp_path / "tcp" / "script.pkt"
+    script.write_text(
+        f"`../common/defaults.sh`\n{LISTEN}+0 < S 0:0(0) win 9000 <mss 1000,sackOK,wscale 7>\n"
+        "+0 > S. 0:0(0) ack 1 <mss 1460,nop,wscale 8>\n+.1 < . 1:1(0) ack 1 win 100\n"
+        "+0 accept(3, ..., ...) = 4\n+0 %{ assert tcpi_snd_cwnd == 3 }%\n"
+    )
+    result = CliRunner().invoke(main, ["packetdrill", str(script)])
+    assert result.exit_code == 0, result.output
+
+
+def test_what_routes_say() -> None:
+    outcome = run(
+        f"""`ip route change 192.0.2.0/24 via 192.168.0.2 dev tun0 mtu lock 1400 advmss 1200 initcwnd 2 initrwnd 5 \
+              rto_min lock 50ms congctl reno quickack 1 features ecn hoplimit 9`
+        {LISTEN}+0 < S 0:0(0) win 65535 <mss 1300>
+        +0 > [ttl 9] S. 0:0(0) ack 1 win 6000 <mss 1200>
+        +.02 < . 1:1(0) ack 1 win 65535
+        +0 accept(3, ..., ...) = 4
+        +0 getsockopt(4, SOL_TCP, TCP_CONGESTION, "reno", [4]) = 0
+        +0 write(4, ..., 5000) = 5000
+        +0 > . 1:2601(2600) ack 1
+        +.07 > . 1:1301(1300) ack 1
+        +0 < . 1:101(100) ack 1 win 65535
+        +0 > . 2601:2601(0) ack 101
+        +0 socket(..., SOCK_STREAM|SOCK_NONBLOCK, IPPROTO_TCP) = 5
+        +0 connect(5, ..., ...) = -1 EINPROGRESS
+        +0 > SEW 0:0(0) <mss 1200,sackOK,TS val 1 ecr 0,nop,wscale 7>"""
+    )
+    assert outcome.verdict is Verdict.PASSED, outcome
+
+
+def test_capabilities() -> None:
+    outcome = run(
+        f"""{LISTEN}+0 setsockopt(3, SOL_SOCKET, SO_MARK, [1], 4) = 0
+        +0 cap_set(CAP_EFFECTIVE, CAP_NET_ADMIN, CAP_CLEAR) = 0
+        +0 setsockopt(3, SOL_SOCKET, SO_MARK, [1], 4) = -1 EPERM (Operation not permitted)
+        +0 cap_set(CAP_EFFECTIVE, CAP_NET_ADMIN, CAP_SET) = 0
+        +0 setsockopt(3, SOL_SOCKET, SO_MARK, [1], 4) = 0"""
+    )
+    assert outcome.verdict is Verdict.PASSED, outcome
+
+
+def test_assertions_on_buffers_and_bbr() -> None:
+    outcome = run(
+        f"""`sysctl -q net.ipv4.tcp_congestion_control=bbr`
+        {SERVER}+0 setsockopt(4, SOL_SOCKET, SO_SNDBUF, [30000], 4) = 0
+        +0 %{{ assert SK_MEMINFO_SNDBUF == 60000 and bbr_bw >= 0 and bbr_cwnd_gain > 256, bbr_cwnd_gain }}%"""
+    )
+    assert outcome.verdict is Verdict.PASSED, outcome

@@ -133,7 +133,7 @@ def due(c: Connection, owed: int) -> bool:
     reassembly = c.reassembly
     if reassembly is not None and len(reassembly):
         return _early_due(c, reassembly)
-    return _delay(c)
+    return c.tcp.settings.quick_ack or _delay(c)
 
 
 def _early_due(c: Connection, reassembly: Reassembly) -> bool:

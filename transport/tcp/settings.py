@@ -44,6 +44,12 @@ class TcpSettings:
     compression_delay: float = 0.001
     #: Segments (RFC 6928).
     initial_window: int = 10
+    #: The most that is offered as receive window at first, in segments; 0: what there is room for (a route's initrwnd).
+    initial_receive_window: int = 0
+    #: The most that the MSS option of our SYN says; 0: what the path takes (a route's advmss).
+    advertised_mss: int = 0
+    #: Every data segment is acknowledged at once (a route's quickack).
+    quick_ack: bool = False
     #: The memory for receiving, of which about half is data: a connection begins with the first, which grows up to the
     #: second (tcp_rmem).
     receive_buffer: int = 131072

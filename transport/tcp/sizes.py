@@ -39,8 +39,9 @@ def use_path(self: Connection, path: Path) -> None:
     limit = min(path.mtu, _MAX_PACKET) - _HEADERS[len(self.remote[0])]
     options = _TIMESTAMPS_SIZE if self.timestamps else 0
     if self.state in _NEGOTIATING:
-        self.announced_mss = limit = min(limit, self.options.maxseg or limit)
-        self.advertised_mss = limit - options
+        limit = min(limit, self.options.maxseg or limit)
+        self.announced_mss = min(limit, self.tcp.settings.advertised_mss or limit)
+        self.advertised_mss = self.announced_mss - options
         self.peer_mss = min(self.peer_mss, self.options.maxseg or self.peer_mss)
     before = self.mss if self.congestion.cwnd else 0
     if self.mss_limit:

@@ -92,7 +92,11 @@ def first(c: Connection, mss: int = 0) -> tuple[int, int]:
         clamp = min(clamp, full)
     mss = mss or (c.advertised_mss if c.state is State.SYN_RECEIVED else c.announced_mss)
     offered = min(full, clamp)
-    return (offered - offered % mss if offered > mss else offered), clamp
+    if offered > mss:
+        offered -= offered % mss
+    if segments := c.tcp.settings.initial_receive_window:
+        offered = min(offered, segments * mss)
+    return offered, clamp
 
 
 def start(c: Connection, irs: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import time
+from dataclasses import asdict
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +17,7 @@ from ....link.tap import Tun
 from ....stack.calls.info import STATES
 from ..errors import Unsupported
 from ..machine import FAST_OPEN_KEY, Machine
+from ..routes import Metrics
 from ..wire import Datagram
 
 if TYPE_CHECKING:
@@ -38,6 +40,11 @@ _SETTINGS: Final = {
 }
 _IPV4: Final = 4
 _STATES: Final = {number: state for state, number in STATES.items()}
+#: Metrics of routes that have another form in a message to the kernel; RTAX_FEATURE_ECN; the bit of RTAX_RTO_MIN,
+#: which counts only if it is locked, as ip(8) does.
+_OTHERWISE: Final = frozenset({"rto_min", "ecn", "congctl"})
+_FEATURE_ECN: Final = 1
+_RTO_MIN: Final = 1 << 13
 _TIME_WAIT_OF_FIN_WAIT_2: Final = 5
 
 
@@ -57,7 +64,7 @@ class KernelMachine(Machine):
         for name, value in _SETTINGS.items():
             if self.has_sysctl(name):
                 self.set_sysctl(name, value)
-        self.replace_route("0.0.0.0/0", 0)
+        self.replace_route("0.0.0.0/0", Metrics())
         self._woken, self._waker = os.pipe()
         self._began_at = time.monotonic()
 
@@ -133,13 +140,20 @@ class KernelMachine(Machine):
         except OSError as failure:
             raise ValueError(f"{name}: {value!r}: {failure.strerror}") from None
 
-    def replace_route(self, destination: str, mtu: int) -> None:
-        metrics = {"metrics": {"mtu": mtu}} if mtu else {}
+    def replace_route(self, destination: str, metrics: Metrics) -> None:
+        values = {name: value for name, value in asdict(metrics).items() if name not in _OTHERWISE and value}
+        if metrics.rto_min:
+            values |= {"rto_min": round(metrics.rto_min * 1000), "lock": _RTO_MIN}
+        if metrics.ecn:
+            values["features"] = _FEATURE_ECN
+        if metrics.congctl:
+            values["cc_algo"] = metrics.congctl
+        given = {"metrics": values} if values else {}
         with IPRoute() as route:
             index = route.link_lookup(ifname=_INTERFACE)[0]
             on_link = IPv4Network(destination).prefixlen and self._is_local(destination)
             via = {} if on_link else self._via
-            route.route("replace", dst=destination, oif=index, **via, **metrics)
+            route.route("replace", dst=destination, oif=index, **via, **given)
 
     def _is_local(self, destination: str) -> bool:
         return IPv4Network(destination).network_address.packed == self.local[:2] + bytes(2)
