@@ -25,6 +25,7 @@ _ALWAYS: Final = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _DATA: Final = ("fd", "ptr", "u32", "u64")
 _UNTOUCHED: Final = 0xFFFFFFFF
 _ADD, _DELETE = CONSTANTS["EPOLL_CTL_ADD"], CONSTANTS["EPOLL_CTL_DEL"]
+_MODIFY: Final = CONSTANTS["EPOLL_CTL_MOD"]
 _ONE_SHOT: Final = select.EPOLLONESHOT & _UNTOUCHED
 _EDGE: Final = select.EPOLLET & _UNTOUCHED
 
@@ -72,13 +73,19 @@ def _epoll_create(process: Process, size: Expression) -> Result:
 
 
 def _epoll_create1(process: Process, flags: Expression) -> Result:
+    if number(flags) & ~select.EPOLL_CLOEXEC:
+        raise error(errno.EINVAL)
     return Epoll()
 
 
 def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: Expression, event: Expression) -> Result:
-    interests = process.epoll(epoll).interests
+    instance = process.epoll(epoll)
+    interests, key, what = instance.interests, number(fd), number(operation)
+    if process.table.get(key) is instance:
+        raise error(errno.EINVAL)
     process.descriptor(fd)
-    key, what = number(fd), number(operation)
+    if what not in (_ADD, _DELETE, _MODIFY):
+        raise error(errno.EINVAL)
     if what == _DELETE:
         if interests.pop(key, None) is None:
             raise error(errno.ENOENT)
@@ -100,6 +107,8 @@ def _epoll_wait(
     process: Process, epoll: Expression, events: Expression, most: Expression, timeout: Expression
 ) -> Waiting:
     instance = process.epoll(epoll)
+    if number(most) <= 0:
+        raise error(errno.EINVAL)
     limit = _limit(process, timeout)
     while True:
         found = _ready(process, instance, number(most))

@@ -124,6 +124,8 @@ def _put_stream(
     sent = 0
     while True:
         try:
+            if sent and stream.error:
+                return sent  # the next call tells
             whole = len(content) - sent <= stream.room
             sent += stream.send(content[sent:], flags if whole else flags & ~n.MSG_ZEROCOPY, target, stamped=stamped)
             flags &= ~n.MSG_FASTOPEN  # it connects already
@@ -243,10 +245,10 @@ def _get_datagram(process: Process, socket: DatagramSocket, size: int, flags: in
         message = socket.receive_message(size, flags)
         if message is not None:
             return message
-        if socket.readiness() & n.POLLIN:
-            return Message(b"", [], 0, None)  # shut down
         if limit is not None and process.now >= limit:
             raise error(errno.EAGAIN)
+        if socket.readiness() & n.POLLIN:
+            return Message(b"", [], 0, None)  # shut down
         yield limit
 
 

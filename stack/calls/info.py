@@ -150,7 +150,7 @@ def _times(c: Connection) -> dict[str, int]:
     heard = _milliseconds(now - c.heard_at)
     return {
         "rto": _microseconds(rtt.rto),
-        "ato": _microseconds(c.ato),
+        "ato": _microseconds(min(c.ato, c.options.timing.max_delay) if c.options.timing is not None else c.ato),
         "last_data_sent": _milliseconds(now - c.sent_at),
         "last_data_recv": _milliseconds(now - c.data_at) if c.data_at > -inf else heard,
         "last_ack_recv": heard,
@@ -192,7 +192,7 @@ def _counts(c: Connection) -> dict[str, int]:
     sacked = _sacked(c, board) if board is not None else 0
     delivered = counts.data_segments_out - counts.data_segments_resent + counts.controls - unacknowledged + sacked
     return {
-        "unacked": unacknowledged,
+        "unacked": unacknowledged if c.state is not State.CLOSED else 0,
         "sacked": sacked,
         "lost": _segments(board.ever_lost, mss) if board is not None else 0,
         "retrans": _segments(board.resent.size, mss) if board is not None and not board.tail_end else 0,
@@ -213,7 +213,8 @@ def _counts(c: Connection) -> dict[str, int]:
         "reord_seen": 0 if c.rack is None else c.rack.reordered,
         "total_rto": counts.time_outs,
         "total_rto_recoveries": counts.time_out_recoveries,
-        "rehash": counts.time_outs,
+        "rehash": counts.rehashes,
+        "rcv_ooopack": counts.early_segments,
     }
 
 

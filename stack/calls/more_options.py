@@ -19,6 +19,7 @@ _LONGEST_NAME: Final = 16
 _BPF_EXTENSIONS: Final = 64
 #: A name, of at least one byte.
 _ANY_SIZE: Final = 1
+_COOKIE_SIZE: Final = 8
 #: SO_TXREHASH: whatever net.core.txrehash says.
 _DEFAULT_REHASH: Final = 255
 
@@ -61,6 +62,12 @@ def _set_rehash(socket: Any, value: int) -> None:
     socket.values[n.SOL_SOCKET, n.SO_TXREHASH] = 1 if value in (-1, _DEFAULT_REHASH) else value
 
 
+def _get_cookie(socket: Any, size: int) -> bytes:
+    if size < _COOKIE_SIZE:
+        raise error(errno.EINVAL)
+    return id(socket).to_bytes(_COOKIE_SIZE, sys.byteorder)
+
+
 _REFUSED: Final = Option(_refused(errno.EOPNOTSUPP), _refused(errno.EOPNOTSUPP))
 
 COMMON: Final[Options] = {
@@ -70,6 +77,10 @@ COMMON: Final[Options] = {
     **stored(n.SOL_SOCKET, n.SO_BUSY_POLL, 0, 0),
     **stored(n.SOL_SOCKET, n.SO_BUF_LOCK, 0, 0, 3),
     **stored(n.SOL_SOCKET, n.SO_INCOMING_CPU),
+    **stored(n.SOL_SOCKET, n.SO_BUSY_POLL_BUDGET, 0, 0, 65535),
+    (n.SOL_SOCKET, n.SO_INCOMING_NAPI_ID): Option(_constant(0)),
+    (n.SOL_SOCKET, n.SO_COOKIE): Option(_get_cookie, sized=True),
+    (n.SOL_SOCKET, n.SO_RESERVE_MEM): _REFUSED,
     (n.SOL_SOCKET, n.SO_BSDCOMPAT): Option(_constant(0), _ignored),
     (n.SOL_SOCKET, n.SO_BPF_EXTENSIONS): Option(_constant(_BPF_EXTENSIONS)),
     (n.SOL_SOCKET, n.SO_PASSCRED): _REFUSED,
@@ -122,9 +133,11 @@ def _set_no_cookie(socket: Any, value: int) -> None:
     socket.options.fast_open_no_cookie = bool(value)
 
 
-def _get_saved_syn(socket: Any) -> bytes:
-    """Once: reading it lets go of it."""
+def _get_saved_syn(socket: Any, size: int) -> bytes:
+    """Once: reading it lets go of it. Raises OSError EINVAL where there is no room for it."""
     saved: bytes = socket.options.saved_syn
+    if len(saved) > size:
+        raise error(errno.EINVAL)
     if socket.connection is not None:
         socket.options.saved_syn = b""
     return saved
@@ -154,7 +167,7 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_SAVE_SYN): Option(
         lambda socket: socket.options.save_syn, lambda socket, value: setattr(socket.options, "save_syn", value), 0, 2
     ),
-    (n.IPPROTO_TCP, n.TCP_SAVED_SYN): Option(_get_saved_syn),
+    (n.IPPROTO_TCP, n.TCP_SAVED_SYN): Option(_get_saved_syn, sized=True),
     (n.IPPROTO_TCP, n.TCP_TIMESTAMP): Option(_get_clock, _refused(errno.EPERM)),
     # Nobody takes a connection of this stack apart and puts it together elsewhere, whatever his rights.
     (n.IPPROTO_TCP, n.TCP_REPAIR): Option(_constant(0), _refused(errno.EPERM)),

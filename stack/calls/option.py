@@ -16,15 +16,17 @@ class Option:
     """One option. ``set`` is None where it can only be read; an int outside ``least`` to ``most`` is EINVAL.
 
     ``size``: 0 for an int, else the least size of the structure that ``set`` takes as it is. ``long``: what is read is
-    an unsigned long, or where there is no room for one, an unsigned int, the largest for what does not fit.
+    an unsigned long, or where there is no room for one, an unsigned int, the largest for what does not fit. ``sized``:
+    ``get`` wants to know how many bytes there is room for, too.
     """
 
-    get: Callable[[Any], int | bytes]
+    get: Callable[..., int | bytes]
     set: Callable[[Any, Any], object] | None = None
     least: int = -INT_MAX - 1
     most: int = INT_MAX
     size: int = 0
     long: bool = False
+    sized: bool = False
 
 
 Options = dict[tuple[int, int], Option]

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import errno
 import sys
+from dataclasses import replace
 from math import inf
 from operator import attrgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from ...transport.errors import error
+from ...transport.tcp import timers
 from ...transport.tcp.controllers import CONTROLLERS
 from ...transport.tcp.ecn import CAPABLE
+from ...transport.tcp.settings import Timing
 from . import more_options, report_options
 from . import numbers as n
 from .info import congestion_info, tcp_info
@@ -28,7 +31,8 @@ _INT: Final = Struct("=i")
 _UINT: Final = Struct("=I")
 _ULONG: Final = Struct("=Q")
 _LINGER: Final = Struct("=ii")  # l_onoff, l_linger (seconds)
-_TIMEVAL_SIZE: Final = 16
+_TIMEVAL: Final = Struct("=qq")
+_TIMEVAL_SIZE: Final = _TIMEVAL.size
 #: Linux's SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF, in bytes, as getsockopt reports them: doubled.
 _MIN_RECEIVE_BUFFER: Final = 2304
 _MIN_SEND_BUFFER: Final = 4608
@@ -50,7 +54,7 @@ def get_option(options: Mapping[tuple[int, int], Option], socket: Any, level: in
     if option is None:
         known = level in (n.SOL_SOCKET, n.IPPROTO_IP, socket.protocol)
         raise error(errno.ENOPROTOOPT if known else errno.EOPNOTSUPP)
-    value = option.get(socket)
+    value = option.get(socket, size) if option.sized else option.get(socket)
     if option.long and isinstance(value, int):
         whole = _ULONG.pack(value) if size >= _ULONG.size else _UINT.pack(min(value, _NO_LIMIT_32))
         return whole[:size]
@@ -115,6 +119,8 @@ def _time_out(name: int) -> Options:
     key = n.SOL_SOCKET, name
 
     def write(socket: Any, value: bytes) -> None:
+        if not 0 <= _TIMEVAL.unpack_from(value)[1] < 1_000_000:
+            raise error(errno.EDOM)
         socket.values[key] = value[:_TIMEVAL_SIZE]
 
     return {key: Option(lambda socket: socket.values.get(key, bytes(_TIMEVAL_SIZE)), write, size=_TIMEVAL_SIZE)}
@@ -203,7 +209,29 @@ def _set_discover(socket: Any, value: int) -> None:
 def _set_max_segment(socket: Any, value: int) -> None:
     if value and value < 88:  # Linux's TCP_MIN_MSS
         raise error(errno.EINVAL)
-    socket.options.maxseg = value
+    if socket.connection is None:  # as on Linux it is for the SYN
+        socket.options.maxseg = value
+
+
+def _set_keepalive_idle(socket: Any, value: int) -> None:
+    socket.options.keepalive_idle = value
+    if socket.connection is not None:
+        timers.keepalive_idle_changed(socket.connection)
+
+
+def _get_timing(socket: Any) -> Timing:
+    limits = socket.calls.host.tcp.settings
+    return socket.options.timing or Timing(limits.min_rto, limits.max_rto)
+
+
+def _timing(name: str, least: int, most: int, per: int) -> Option:
+    """A field of `Timing`, so many of whose units are a second; 0: a switch."""
+
+    def write(socket: Any, value: int) -> None:
+        changed: dict[str, Any] = {name: value / per if per else bool(value)}
+        socket.options.timing = replace(_get_timing(socket), **changed)
+
+    return Option(lambda socket: round(getattr(_get_timing(socket), name) * (per or 1)), write, least, most)
 
 
 def _set_congestion(socket: Any, value: bytes) -> None:
@@ -274,6 +302,10 @@ def _set_window_clamp(socket: Any, value: int) -> None:
     socket.options.window_clamp = max(value, _MIN_RECEIVE_BUFFER // 2) if value else 0
 
 
+def _get_window_clamp(socket: Any) -> int:
+    return int(socket.options.window_clamp if socket.connection is None else socket.connection.rcv_clamp)
+
+
 def _handshake_time_outs(socket: Any, retries: int) -> list[float]:
     """When a SYN and ACK that nobody answers is sent again, as Linux counts TCP_DEFER_ACCEPT: in seconds."""
     settings = socket.calls.host.tcp.settings
@@ -328,17 +360,24 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_NODELAY): Option(lambda socket: int(socket.options.nodelay), _set_nodelay),
     (n.IPPROTO_TCP, n.TCP_CORK): _flag("options.cork"),
     (n.IPPROTO_TCP, n.TCP_MAXSEG): Option(lambda socket: socket.segment_size(), _set_max_segment, 0, 32767),
-    (n.IPPROTO_TCP, n.TCP_KEEPIDLE): _number("options.keepalive_idle", 1, 32767, per=1),
+    (n.IPPROTO_TCP, n.TCP_KEEPIDLE): Option(
+        lambda socket: round(socket.options.keepalive_idle), _set_keepalive_idle, 1, 32767
+    ),
     (n.IPPROTO_TCP, n.TCP_KEEPINTVL): _number("options.keepalive_interval", 1, 32767, per=1),
     (n.IPPROTO_TCP, n.TCP_KEEPCNT): _number("options.keepalive_count", 1, 127),
     (n.IPPROTO_TCP, n.TCP_SYNCNT): Option(_get_syn_retries, _writer("options.syn_retries", int), 1, 127),
     (n.IPPROTO_TCP, n.TCP_LINGER2): Option(_get_fin_timeout, _set_fin_timeout),
+    (n.IPPROTO_TCP, n.TCP_RTO_MAX_MS): _timing("max_rto", 1000, 120_000, 1000),
+    (n.IPPROTO_TCP, n.TCP_RTO_MIN_US): _timing("min_rto", 1, 200_000, 1_000_000),
+    (n.IPPROTO_TCP, n.TCP_DELACK_MAX_US): _timing("max_delay", 1, 200_000, 1_000_000),
+    (n.IPPROTO_TCP, n.TCP_THIN_LINEAR_TIMEOUTS): _timing("thin_linear_time_outs", 0, 1, 0),
+    (n.IPPROTO_TCP, n.TCP_THIN_DUPACK): Option(lambda socket: 0, lambda socket, value: None, 0, 1),
     (n.IPPROTO_TCP, n.TCP_USER_TIMEOUT): _number("options.user_timeout", 0, INT_MAX, per=1000),
     (n.IPPROTO_TCP, n.TCP_CONGESTION): Option(_get_congestion, _set_congestion, size=1),
     (n.IPPROTO_TCP, n.TCP_INFO): Option(tcp_info),
     (n.IPPROTO_TCP, n.TCP_CC_INFO): Option(congestion_info),
     (n.IPPROTO_TCP, n.TCP_DEFER_ACCEPT): Option(_get_defer_accept, _set_defer_accept),
-    (n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP): Option(attrgetter("options.window_clamp"), _set_window_clamp),
+    (n.IPPROTO_TCP, n.TCP_WINDOW_CLAMP): Option(_get_window_clamp, _set_window_clamp),
     (n.IPPROTO_TCP, n.TCP_QUICKACK): Option(_get_quick_ack, _set_quick_ack),
     # Unsigned in Linux: a negative number is a very large one, and means that nothing counts.
     (n.IPPROTO_TCP, n.TCP_NOTSENT_LOWAT): Option(
@@ -348,6 +387,7 @@ STREAM: Final[Options] = {
     (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("options.hop_limit"), _set_hop_limit("options.hop_limit"), -1, 255),
     (n.IPPROTO_IP, n.IP_TOS): Option(_get_traffic_class, _writer("options.traffic_class", lambda value: value & 0xFC)),
     (n.IPPROTO_IP, n.IP_MTU_DISCOVER): Option(_get_discover, _set_discover, 0, 5),
+    (n.IPPROTO_IP, n.IP_MINTTL): _number("options.least_hop_limit", 0, 255),
     **stored(n.IPPROTO_IP, n.IP_RECVERR, switch=True),
 }
 

@@ -25,7 +25,7 @@ class Clocked:
     round_trip: float = 0.1
     now: float = 0.0
     snd_nxt: int = 0
-    rtt: RoundTrip = field(default_factory=lambda: RoundTrip(1.0))
+    rtt: RoundTrip = field(default_factory=lambda: RoundTrip(1.0, TcpSettings()))
 
     def __post_init__(self) -> None:
         self.rtt.srtt = self.round_trip

@@ -442,7 +442,7 @@ def test_probes_go_on_as_long_as_they_are_answered() -> None:
     assert connection.state is State.ESTABLISHED
     peer.advance(3000)
     assert connection.error == errno.ETIMEDOUT
-    assert peer.seen()[-1].flags & RST
+    assert not any(segment.flags & RST for segment in peer.seen())  # as on Linux
 
 
 def test_the_answer_to_a_probe_opens_the_window() -> None:

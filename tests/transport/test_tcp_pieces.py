@@ -219,18 +219,17 @@ def test_taking_skips_what_was_received_otherwise() -> None:
 
 
 def test_the_time_out_follows_the_round_trip() -> None:
-    rtt = RoundTrip(1.0)
-    settings = TcpSettings()
-    rtt.measured(0.5, settings, 1, 1)
+    rtt = RoundTrip(1.0, TcpSettings())
+    rtt.measured(0.5, 1, 1)
     assert (rtt.srtt, rtt.rttvar, rtt.rto) == (0.5, 0.25, 1.5)  # RFC 6298 §2.2
-    rtt.measured(0.9, settings, 2, 9)
+    rtt.measured(0.9, 2, 9)
     assert rtt.rttvar == pytest.approx(0.75 * 0.25 + 0.25 * 0.4)
     assert rtt.srtt == pytest.approx(0.55)
     for _ in range(100):
-        rtt.measured(0.001, settings, 3, 9)
+        rtt.measured(0.001, 3, 9)
     assert rtt.rto > 1.0  # the variation falls once for each window
     for number in range(100):
-        rtt.measured(0.001, settings, 10 + number, 10 + number)
+        rtt.measured(0.001, 10 + number, 10 + number)
     assert rtt.rto == pytest.approx(rtt.srtt + 0.2)
 
 

@@ -162,6 +162,8 @@ def _delay(c: Connection) -> bool:
         if c.rtt.srtt:
             most = min(most, max(c.rtt.srtt, SHORTEST))
         ato = min(ato, most, LONGEST)
+    if c.options.timing is not None:
+        ato = min(ato, c.options.timing.max_delay, c.options.timing.min_rto)
     if c.acknowledge_at <= c.tcp.scheduler.now + ato / 4:
         return True  # the timer is about to fire
     _wait(c, ato)

@@ -108,6 +108,8 @@ def segment_arrives(c: Connection, segment: Segment) -> None:
     if segment.options.signed:
         c.tcp.counters["tcp.signed"] += 1  # as on Linux, not taken without the key
         return
+    if c.options.least_hop_limit > segment.hop_limit:
+        return
     silence = c.tcp.scheduler.now - c.heard_at
     if c.state is State.SYN_SENT:
         if not opening.answered(c, segment):
@@ -308,6 +310,7 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
 
 def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
     if (payload or segment.flags & FIN) and _keep(c, payload):
+        c.counts.early_segments += segment.count
         if c.reassembly is None:
             c.reassembly = Reassembly()
         c.reassembly.insert(segment.seq, payload)

@@ -102,6 +102,7 @@ class Connection:
         "persist_at",
         "persist_backoff",
         "persist_probes",
+        "persist_since",
         "pieces",
         "pingpong",
         "predicted",
@@ -220,7 +221,7 @@ class Connection:
         self.snd_limit = options.send_buffer or settings.send_buffer
         #: The user was told to wait until more was acknowledged, or sent (``options.notsent_low_water``).
         self.room_wanted = self.unsent_full = False
-        self.rtt = RoundTrip(settings.initial_rto)
+        self.rtt = RoundTrip(settings.initial_rto, options.timing or settings)
         #: When the SYN was sent first.
         self.rtt_time = 0.0
         self.retries = self.retransmissions = 0
@@ -233,6 +234,8 @@ class Connection:
         self.timer_when = inf
         self.retransmit_at = self.persist_at = self.acknowledge_at = self.keepalive_at = self.give_up_at = inf
         self.persist_backoff = self.persist_probes = self.keepalive_probes = 0
+        #: When the peer's closed window was asked about first.
+        self.persist_since = -inf
         self.heard_at = tcp.scheduler.now
 
     def _start_opening(self) -> None:
@@ -411,7 +414,8 @@ class Connection:
 
     def options_changed(self) -> None:
         """Act on a change in ``options`` (nodelay and cork off send what they held back; keep-alive starts)."""
-        self.use_path(self.path)
+        self.rtt.limits = self.options.timing or self.tcp.settings
+        self.predicted = self.predicted and not self.options.least_hop_limit
         window.options_changed(self)
         if self.options.send_buffer:
             self.snd_limit = self.options.send_buffer
@@ -428,7 +432,7 @@ class Connection:
     def follow(self, event: Event) -> None:
         """Change the state; the short way in is for ESTABLISHED alone."""
         self.state = follow(self.state, event)
-        self.predicted = self.state is State.ESTABLISHED
+        self.predicted = self.state is State.ESTABLISHED and not self.options.least_hop_limit
 
     def mark(self) -> None:
         """Look at this connection at the end of the batch: observer, data, acknowledgment."""

@@ -25,6 +25,7 @@ class Counts:
         "held",
         "held_time",
         "passive",
+        "rehashes",
         "reported_twice",
         "segments_in",
         "segments_out",
@@ -39,6 +40,8 @@ class Counts:
     def __init__(self) -> None:
         self.segments_in = self.data_segments_in = 0
         self.segments_out = self.data_segments_out = 0
+        #: Segments in that came before others.
+        self.early_segments = 0
         self.data_segments_resent = self.bytes_resent = 0
         #: Of those that came with data, how many came before their turn.
         self.early_segments = 0
@@ -52,6 +55,8 @@ class Counts:
         self.reported_twice = 0
         #: Retransmission time-outs; series of them, and how long those took until an acknowledgment came.
         self.time_outs = self.time_out_recoveries = 0
+        #: Those after which Linux asks for another path: all but those of a listener's handshake.
+        self.rehashes = 0
         self.time_out_time = 0.0
         self.time_out_since: float | None = None
         self.busy_time = 0.0
@@ -63,6 +68,7 @@ class Counts:
 
     def timed_out(self, now: float) -> None:
         self.time_outs += 1
+        self.rehashes += 1
         if self.time_out_since is None:
             self.time_out_recoveries += 1
             self.time_out_since = now

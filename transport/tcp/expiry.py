@@ -48,7 +48,7 @@ def _defers(c: Connection) -> bool:
     if not c.deferred or c.state is not State.SYN_RECEIVED or c.retries >= c.options.defer_accept - 1:
         return False
     c.retries += 1
-    c.rtt.back_off(c.tcp.settings.max_rto)
+    c.rtt.back_off()
     c.retransmit_at = c.tcp.scheduler.now + c.rtt.rto
     return True
 
@@ -76,8 +76,13 @@ def _probe_window(c: Connection) -> None:
     settings = c.tcp.settings
     limit = settings.orphan_retries if c.orphan else settings.retries
     tries = c.persist_backoff if c.orphan else c.persist_probes  # nobody is left who would wait forever
-    if tries >= limit or timeouts.patience_is_over(c):
-        c.reset(c.soft_error or errno.ETIMEDOUT)
+    now, patience = c.tcp.scheduler.now, c.options.user_timeout
+    if c.persist_since == -inf:
+        c.persist_since = now
+    elif patience and now - c.persist_since >= patience - 1e-6:  # RFC 5482: as the user wants it
+        tries = limit
+    if tries >= limit:
+        c.end(c.soft_error or errno.ETIMEDOUT)
         return
     c.persist_probes += 1
     c.persist_backoff += 1

@@ -200,6 +200,9 @@ def _count_from_here(c: Connection, segment: Segment) -> None:
     counts.segments_out = 0
     counts.segments_in = 1 + segment.count
     counts.data_segments_in = segment.count if segment.payload else 0
+    counts.rehashes = 0
+    if counts.time_outs:
+        counts.time_out_since = c.rtt_time
 
 
 def completed(c: Connection, segment: Segment) -> bool:

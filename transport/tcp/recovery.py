@@ -50,7 +50,7 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
     una = c.snd_una
     rtt = c.rtt
     if una > c.iss:
-        rtt.measured(now - rack.sent_time(c, una), c.tcp.settings, ack, c.snd_nxt)
+        rtt.measured(now - rack.sent_time(c, una), ack, c.snd_nxt)
     else:
         _measure_handshake(c, ack, echo)
     control, pieces = c.congestion, c.pieces
@@ -65,7 +65,7 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
 def _measure_handshake(c: Connection, ack: int, echo: int) -> None:
     if not c.retransmissions:
         if since := c.sent[0][1] if c.sent and ack > c.iss + 1 else c.rtt_time:
-            c.rtt.measured(c.tcp.scheduler.now - since, c.tcp.settings, ack, c.snd_nxt)
+            c.rtt.measured(c.tcp.scheduler.now - since, ack, c.snd_nxt)
     elif c.timestamps and echo:
         _measure_echo(c, ack, echo)
 
@@ -234,7 +234,7 @@ def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list
     if sample == inf:
         sample = early_time
     if sample < inf:
-        c.rtt.measured(now - sample, c.tcp.settings, ack, c.snd_nxt)
+        c.rtt.measured(now - sample, ack, c.snd_nxt)
         if ack == una and sample <= newreno.head_time(c, board):
             c.retransmit_at = now + c.rtt.rto
     elif ack > una and c.timestamps and echo:
@@ -257,7 +257,7 @@ def _measure_echo(c: Connection, ack: int, echo: int) -> None:
     """RFC 7323 §4: the echo tells which transmission was acknowledged."""
     sample = (output.timestamp(c) - echo) & MASK
     if sample < 1 << 24:
-        c.rtt.measured(max(sample, 1) / 1000, c.tcp.settings, ack, c.snd_nxt)
+        c.rtt.measured(max(sample, 1) / 1000, ack, c.snd_nxt)
 
 
 # -- the states of congestion control -------------------------------------------------------------------------------

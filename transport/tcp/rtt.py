@@ -6,7 +6,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from .settings import TcpSettings
+    from .settings import TcpSettings, Timing
 
 #: What a timer may be late, in seconds: a tail loss probe waits that much longer.
 GRANULARITY: Final = 0.002
@@ -27,6 +27,7 @@ class RoundTrip:
         "_widest",
         "backoff",
         "latest",
+        "limits",
         "pto",
         "rto",
         "rttvar",
@@ -34,7 +35,9 @@ class RoundTrip:
         "srtt",
     )
 
-    def __init__(self, initial_rto: float) -> None:
+    def __init__(self, initial_rto: float, limits: TcpSettings | Timing) -> None:
+        #: Has the bounds of the time-out, ``min_rto`` and ``max_rto``.
+        self.limits = limits
         self.srtt = 0.0
         #: The mean deviation.
         self.rttvar = initial_rto / 4
@@ -55,7 +58,7 @@ class RoundTrip:
         self._tail_probes = wanted
         self.pto = min(2 * self.srtt + GRANULARITY, self.rto) if wanted and self.srtt else 0.0
 
-    def measured(self, sample: float, settings: TcpSettings, una: int, nxt: int) -> None:
+    def measured(self, sample: float, una: int, nxt: int) -> None:
         """A segment that was sent once was acknowledged after ``sample`` seconds; SND.UNA and SND.NXT are ``una`` and
         ``nxt`` by now."""
         if sample < self.shortest:
@@ -79,13 +82,14 @@ class RoundTrip:
                 if width > self._variation:
                     self._variation = width
             if una > self._round_end:
-                self._end_round(nxt, settings.min_rto)
+                self._end_round(nxt, self.limits.min_rto)
         else:
-            srtt = self._begin(sample, nxt, settings.min_rto)
+            srtt = self._begin(sample, nxt, self.limits.min_rto)
         self.backoff = 0
         rto = srtt + self._variation
-        if rto > settings.max_rto:
-            rto = settings.max_rto
+        longest = self.limits.max_rto
+        if rto > longest:
+            rto = longest
         self.rto = rto
         if self._tail_probes:
             pto = 2 * srtt + GRANULARITY
@@ -112,18 +116,18 @@ class RoundTrip:
         self.rttvar = rto / 4
         self.backoff = 0
 
-    def back_off(self, longest: float) -> None:
+    def back_off(self) -> None:
         """A time-out (RFC 6298 §5.5): wait twice as long next time."""
         self.backoff += 1
-        self.rto = min(2 * self.rto, longest)
+        self.rto = min(2 * self.rto, self.limits.max_rto)
 
-    def take_back(self, settings: TcpSettings) -> None:
+    def take_back(self, initial_rto: float) -> None:
         """The last time-out was no sign of congestion: undo what it did to the next (RFC 6069 §4.1)."""
         self.backoff -= 1
-        shortest = self.srtt + self._variation if self.srtt else settings.initial_rto
-        self.rto = min(max(shortest, settings.min_rto) * (1 << self.backoff), settings.max_rto)
+        shortest = self.srtt + self._variation if self.srtt else initial_rto
+        self.rto = min(max(shortest, self.limits.min_rto) * (1 << self.backoff), self.limits.max_rto)
 
-    def forget_back_off(self, settings: TcpSettings) -> None:
+    def forget_back_off(self) -> None:
         """The time-out as the round trips alone would have it."""
         self.backoff = 0
-        self.rto = min(max(self.srtt + self._variation, settings.min_rto), settings.max_rto)
+        self.rto = min(max(self.srtt + self._variation, self.limits.min_rto), self.limits.max_rto)

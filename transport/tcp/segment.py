@@ -42,6 +42,13 @@ class Segment:
         return bytes(packet.buffers[0][0 if link else packet.network : packet.end - len(self.payload)])
 
     @property
+    def hop_limit(self) -> int:
+        """How many more routers could have forwarded it (IP's TTL, or hop limit)."""
+        packet = self.packet
+        data, at = packet.buffers[0], packet.network
+        return data[at + 8] if data[at] >> 4 == 4 else data[at + 7]
+
+    @property
     def end(self) -> int:
         """The sequence number after the last one that the segment occupies."""
         return self.seq + self.length

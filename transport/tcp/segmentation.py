@@ -97,6 +97,7 @@ def send_data(c: Connection) -> None:
         c.counts.run_short(True, c.tcp.scheduler.now)
     if c.snd_nxt < end + c.fin_queued and c.snd_nxt == c.snd_una and c.persist_at == inf:
         c.persist_backoff = c.persist_probes = 0
+        c.persist_since = -inf
         timers.set_persist(c)
 
 

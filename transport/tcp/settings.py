@@ -143,6 +143,21 @@ class TcpSettings:
     challenge_interval: float = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What the timers of a connection go by that does not take its host's settings; in seconds.
+
+    ``min_rto`` and ``max_rto`` are the bounds of the retransmission time-out (TCP_RTO_MIN_US, TCP_RTO_MAX_MS),
+    ``max_delay`` is how long an acknowledgment may wait (TCP_DELACK_MAX_US), ``thin_linear_time_outs`` as in
+    `TcpSettings` (TCP_THIN_LINEAR_TIMEOUTS).
+    """
+
+    min_rto: float
+    max_rto: float
+    max_delay: float = 0.2
+    thin_linear_time_outs: bool = False
+
+
 @dataclass(slots=True)
 class TcpOptions:
     """The options of one connection, or of a listener (its connections inherit a copy).
@@ -173,6 +188,9 @@ class TcpOptions:
     #: Segments are not fragmented on their way (RFC 1191); False: routers may.
     dont_fragment: bool = True
     traffic_class: int = 0
+    #: Segments that have come through more routers than leave them so many hops are dropped (IP_MINTTL).
+    least_hop_limit: int = 0
+    timing: Timing | None = None
     #: Acknowledge the next segments at once rather than wait for an answer to ride on.
     quick_ack: bool = True
     #: A listener's connections are not ready before their first data, or before a handshake's answer was sent again

@@ -33,7 +33,7 @@ def waits(c: Connection) -> bool:
             return False
     else:
         alone = segmentation.segments(c, c.snd_una, c.snd_max, 2) == 1
-        wait = 2 * c.rtt.srtt + c.tcp.settings.min_rto if alone else c.rtt.pto
+        wait = 2 * c.rtt.srtt + c.rtt.limits.min_rto if alone else c.rtt.pto
         due = min(since + wait, c.unacknowledged_since + rto)
         if now >= due - _GRAIN:
             if _probe(c):

@@ -30,7 +30,7 @@ def timed_out(c: Connection) -> None:
     # As on Linux, retransmissions into a closed window are probes of it, which may go on (RFC 9293 §3.8.6.1).
     probing = not c.snd_wnd and not c.orphan and c.state not in OPENING
     if probing:
-        if c.tcp.scheduler.now - c.heard_at > 2 * c.tcp.settings.max_rto:
+        if _refused_too_long(c):
             c.end(c.soft_error or errno.ETIMEDOUT)
             return
     elif _gives_up(c):
@@ -54,6 +54,16 @@ def timed_out(c: Connection) -> None:
         output.retransmit_first(c, board)
     c.retries += not probing
     _back_off(c)
+
+
+def _refused_too_long(c: Connection) -> bool:
+    """Whether the peer is silent behind its closed window, or the user's patience with it is over."""
+    now, longest, patience = c.tcp.scheduler.now, 2 * c.rtt.limits.max_rto, c.options.user_timeout
+    tried = now - c.resent_since if c.resent_since else 0.0
+    if patience and tried > patience:
+        return True
+    longest = min(longest, patience or longest)
+    return now - c.heard_at > longest and tried > longest
 
 
 def _gives_up(c: Connection) -> bool:
@@ -112,16 +122,21 @@ def _back_off(c: Connection) -> None:
     settings, now = c.tcp.settings, c.tcp.scheduler.now
     if c.state is State.SYN_SENT and c.retries <= settings.syn_linear_timeouts:
         pass  # as Linux: the first ones come at an even pace
-    elif settings.thin_linear_time_outs and c.retries <= _THIN_RETRIES and _thin(c):
-        c.rtt.forget_back_off(settings)
+    elif _linear(c) and c.retries <= _THIN_RETRIES and _thin(c):
+        c.rtt.forget_back_off()
     else:
-        c.rtt.back_off(settings.max_rto)
+        c.rtt.back_off()
     wait = c.rtt.rto
     limit = c.options.user_timeout
     if limit and c.resent_since:
         wait = min(wait, max(c.resent_since + limit - now, 0.001))
     c.retransmit_at = now + wait
     timers.arm(c, c.retransmit_at)
+
+
+def _linear(c: Connection) -> bool:
+    timing = c.options.timing
+    return c.tcp.settings.thin_linear_time_outs or (timing is not None and timing.thin_linear_time_outs)
 
 
 def _thin(c: Connection) -> bool:
@@ -148,7 +163,7 @@ def no_way(c: Connection, quote: bytes) -> None:
     so the next attempt need not wait twice as long (RFC 6069 §4.1)."""
     if c.state in OPENING or not c.retries or not c.rtt.backoff or int.from_bytes(quote[4:8]) != c.snd_una & MASK:
         return
-    c.rtt.take_back(c.tcp.settings)
+    c.rtt.take_back(c.tcp.settings.initial_rto)
     c.retransmit_at = max(c.sent_at + c.rtt.rto, c.tcp.scheduler.now)
     timers.arm(c, c.retransmit_at)
 
@@ -170,13 +185,13 @@ def _enough(c: Connection) -> bool:
     limit = settings.retries
     if c.orphan:
         limit = settings.orphan_retries
-        if c.soft_error and c.rtt.rto >= settings.max_rto:
+        if c.soft_error and c.rtt.rto >= c.rtt.limits.max_rto:
             limit = 0
     elif c.options.user_timeout:
         return False
     if not c.retries:
         return False
-    return c.tcp.scheduler.now - c.resent_since >= _model(limit, settings.max_rto) - 1e-6
+    return c.tcp.scheduler.now - c.resent_since >= _model(limit, c.rtt.limits.max_rto) - 1e-6
 
 
 def _unanswered(c: Connection) -> bool:
@@ -189,7 +204,7 @@ def _unanswered(c: Connection) -> bool:
     if c.state is State.SYN_RECEIVED:
         return c.retries >= limit
     waited = c.tcp.scheduler.now - c.resent_since
-    longest = _model(limit, settings.max_rto, settings.initial_rto)
+    longest = _model(limit, c.rtt.limits.max_rto, settings.initial_rto)
     return c.retries >= limit + settings.syn_linear_timeouts or waited >= longest - 1e-6
 
 

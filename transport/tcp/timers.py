@@ -34,12 +34,19 @@ def stop(c: Connection) -> None:
 
 
 def start_keepalive(c: Connection) -> None:
-    """RFC 9293 §3.8.4: off unless the user asks for it."""
-    if c.options.keepalive:
-        c.keepalive_at = max(c.heard_at, c.sent_at) + c.options.keepalive_idle
-        arm(c, c.keepalive_at)
-    else:
+    """RFC 9293 §3.8.4: off unless the user asks for it. It counts from when it is switched on."""
+    if not c.options.keepalive:
         c.keepalive_at = inf
+    elif c.keepalive_at == inf:
+        c.keepalive_at = c.tcp.scheduler.now + c.options.keepalive_idle
+        arm(c, c.keepalive_at)
+
+
+def keepalive_idle_changed(c: Connection) -> None:
+    """The user wants another ``options.keepalive_idle``."""
+    if c.keepalive_at < inf:
+        c.keepalive_at = max(max(c.heard_at, c.data_at) + c.options.keepalive_idle, c.tcp.scheduler.now)
+        arm(c, c.keepalive_at)
 
 
 def limit_fin_wait(c: Connection) -> None:
@@ -57,11 +64,16 @@ def probe_answered(c: Connection) -> None:
         set_persist(c)
     else:
         c.persist_at = inf
+        c.persist_since = -inf
         c.persist_backoff = 0
 
 
 def set_persist(c: Connection) -> None:
     """Wait for the window, longer each time."""
-    settings = c.tcp.settings
-    c.persist_at = c.tcp.scheduler.now + min(c.rtt.rto * (1 << min(c.persist_backoff, 16)), settings.max_rto)
+    now = c.tcp.scheduler.now
+    wait = min(c.rtt.rto * (1 << min(c.persist_backoff, 16)), c.rtt.limits.max_rto)
+    limit = c.options.user_timeout
+    if limit and c.persist_since > -inf:
+        wait = min(wait, max(c.persist_since + limit - now, 0.001))
+    c.persist_at = now + wait
     arm(c, c.persist_at)

@@ -140,7 +140,7 @@ def options_changed(c: Connection) -> None:
 
 def clamp(c: Connection, most: int) -> None:
     """Offer no more than ``most`` from now on."""
-    most = max(min(most, c.options.window_clamp or most), _LEAST_CLAMP)
+    most = max(most, _LEAST_CLAMP)
     if most < c.rcv_clamp:
         c.rcv_ssthresh = min(c.rcv_ssthresh, most)
     elif most > c.rcv_clamp:
