@@ -198,7 +198,8 @@ class TcpOptions:
     defer_accept: int = 0
     #: The most unsent bytes that a connection takes from its user; 0: what the send buffer holds.
     notsent_low_water: int = 0
-    #: The most that is offered as receive window, in bytes; 0: what the buffer holds.
+    #: The most that is offered as receive window, in bytes, until the peer's segments turn out to be larger than
+    #: thought (as on Linux); 0: what the buffer holds.
     window_clamp: int = 0
     #: A listener takes data in this many SYNs whose handshake is not over (RFC 7413); 0: in none.
     fast_open: int = 0
