@@ -214,7 +214,6 @@ def _counts(c: Connection) -> dict[str, int]:
         "total_rto": counts.time_outs,
         "total_rto_recoveries": counts.time_out_recoveries,
         "rehash": counts.rehashes,
-        "rcv_ooopack": counts.early_segments,
     }
 
 

@@ -310,7 +310,6 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
 
 def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
     if (payload or segment.flags & FIN) and _keep(c, payload):
-        c.counts.early_segments += segment.count
         if c.reassembly is None:
             c.reassembly = Reassembly()
         c.reassembly.insert(segment.seq, payload)

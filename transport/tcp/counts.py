@@ -40,8 +40,6 @@ class Counts:
     def __init__(self) -> None:
         self.segments_in = self.data_segments_in = 0
         self.segments_out = self.data_segments_out = 0
-        #: Segments in that came before others.
-        self.early_segments = 0
         self.data_segments_resent = self.bytes_resent = 0
         #: Of those that came with data, how many came before their turn.
         self.early_segments = 0
