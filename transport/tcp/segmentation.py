@@ -19,7 +19,10 @@ from .pieces import FEW, PUSH, RECORD, SHIFT, Pieces
 from .scoreboard import NEW_DATA
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from .connection import Connection
+    from .ranges import Range
 
 #: When a small segment waits: never, until uncorked, not this once.
 _NODELAY: Final = 1
@@ -396,6 +399,16 @@ def segments(c: Connection, start: int, end: int, most: int) -> int:
         count += -(-(min(after, written) - start) // mss) or 1  # a FIN alone
         start = after
     return count + max(last - index - most, 0) + (last - index < most and start < end)
+
+
+def packets(c: Connection) -> Iterator[Range]:
+    """The packets on the way, as they were sent first."""
+    ends = c.pieces.packets if c.pieces is not None else ()
+    start = c.snd_una
+    for packet in ends:
+        if packet >> 1 > start:
+            yield start, packet >> 1
+            start = packet >> 1
 
 
 def last_segment(c: Connection) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from . import pacing
+from .congestion import UNLIMITED
 from .state import OPENING, State
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ _MAX_PACKET: Final = 65535
 #: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
 _MAX_PAYLOAD: Final = 65483
 _LEAST: Final = 48
-#: More than any window.
-_HUGE: Final = 1 << 32
 #: Where the peer may not know yet which segments we take.
 _NEGOTIATING: Final = OPENING | {State.CLOSED, State.LISTEN}
 
@@ -71,7 +70,7 @@ def widen(self: Connection, window: int) -> None:
 def _keep_segments(control: CongestionControl, before: int, mss: int) -> None:
     """Segments have another size than ``before``: as on Linux the windows stay as many of them as they were."""
     control.cwnd = control.cwnd * mss // before
-    if control.ssthresh < _HUGE:
+    if control.ssthresh < UNLIMITED:
         control.ssthresh = control.ssthresh * mss // before
 
 

@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import early, ecn, output, tail_probe, timers, undo
+from . import early, ecn, output, segmentation, tail_probe, timers, undo
 from .recovery import board_of
 from .scoreboard import AFTER_TIMEOUT, NO
 from .sequence import MASK
@@ -145,13 +145,16 @@ def _thin(c: Connection) -> bool:
 
 
 def too_big(c: Connection) -> None:
-    """A segment was larger than the path carries (RFC 1191 §6.4): send what is on the way again, in smaller ones. That
-    is no sign of congestion."""
+    """A segment was larger than the path carries (RFC 1191 §6.4): send again, in smaller ones, what is on the way in
+    such; the others have passed. That is no sign of congestion."""
     before = c.mss
     c.use_path(c.path)
     if c.mss < before and c.state not in OPENING and c.snd_max - c.snd_una > c.mss:
         board = board_of(c)
-        board.lose_everything(c.snd_una, c.snd_max)
+        board.resent.clear()
+        for start, end in segmentation.packets(c):
+            if end - start > c.mss:
+                board.lose(start, end)
         board.after_timeout = True
         c.recovering = False
         c.recover = c.snd_max
