@@ -69,7 +69,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
         window <<= self.snd_shift
         if moved:
             recovery.acknowledged(self, una + moved, echo)
-        elif not size and not self.sack and self.snd_nxt > una and window == self.snd_wnd:
+        elif not size and (self.board is not None or not self.sack) and window == self.snd_wnd:
             recovery.duplicate(self)
         if window != self.snd_wnd and (moved or window > self.snd_wnd or not window or rcv_nxt != self.snd_wl1):
             self.snd_wnd = window
@@ -233,7 +233,7 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
         recovery.selectively_acknowledged(c, ack, segment.options.timestamp_echo, segment.options.sack)
     elif ack > c.snd_una:
         recovery.acknowledged(c, ack, segment.options.timestamp_echo)
-    elif ack == c.snd_una and not segment.length and window == c.snd_wnd and c.snd_nxt > ack:
+    elif ack == c.snd_una and not segment.length and window == c.snd_wnd:
         recovery.duplicate(c)
     # As on Linux, of two segments with the same numbers the one with the larger window is the later one.
     news = c.snd_wl1 < segment.seq or (c.snd_wl1 == segment.seq and (window > c.snd_wnd or not window))

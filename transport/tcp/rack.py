@@ -89,10 +89,14 @@ def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int,
     for left, right in board.sacked.add(start, end):
         size += right - left
         board.lost.remove(left, right)
-        for part in reversed(board.resent.take(left, right)):
+        again, originals = board.resent.take(left, right), board.again.gaps(left, right)
+        # As on Linux the round trip that counts is that of the last segment, whenever it was sent.
+        original_last = bool(originals) and not (again and again[-1].end > originals[-1][1])
+        if originals and not original_last:
+            _original_arrived(c, board, originals[0][0], originals[-1][1], highest)
+        for part in again:
             _resent_arrived(c, part.time, part.end, echo)
-        originals = board.again.gaps(left, right)
-        if originals:
+        if original_last:
             _original_arrived(c, board, originals[0][0], originals[-1][1], highest)
         board.highest = max(board.highest, right)
     return size

@@ -423,18 +423,18 @@ def enter(c: Connection, board: Scoreboard) -> None:
 
 
 def duplicate(c: Connection) -> None:
-    """An ACK that acknowledges nothing new while data are on the way (RFC 5681 §2)."""
+    """An ACK that acknowledges nothing new: while data are on the way RFC 5681 §2 calls it a duplicate."""
     board = c.board
-    if not c.sack:
+    if board is not None and board.tail_end:
+        tail_probe.acknowledged(c, board, c.snd_una, only=True)
+        settle(c, board)
+    if not c.sack and c.snd_nxt > c.snd_una:
         board = board_of(c)
         known = board.departed
         judge(c, board, 0, 0, news=False, duplicate=True)
         _set_window(c, board, board.departed - known, safe=False, moved=0)
         settle(c, board)
         c.mark()
-    elif board is not None and board.tail_end:
-        tail_probe.acknowledged(c, board, c.snd_una, only=True)
-        settle(c, board)
 
 
 def reordering_is_over(c: Connection) -> None:

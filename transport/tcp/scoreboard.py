@@ -33,10 +33,13 @@ class Resent:
     """What was sent again, with the time of it, by sequence number; and in order of time (`oldest`). ``size`` is how
     much of it is on the way."""
 
-    __slots__ = ("_entries", "_order", "_starts", "size")
+    __slots__ = ("_entries", "_order", "_pardoned_at", "_starts", "pardoned", "size")
 
     def __init__(self) -> None:
         self.size = 0
+        #: How much of it had not been lost after all.
+        self.pardoned = 0
+        self._pardoned_at = -inf
         self._starts: list[int] = []
         self._entries: list[Transmission] = []
         self._order: deque[Transmission] = deque()
@@ -72,6 +75,8 @@ class Resent:
             return []
         taken = self.within(start, end)
         self.size -= sum(part.end - part.start for part in taken)
+        if self.pardoned:
+            self.pardoned -= sum(part.end - part.start for part in taken if part.time <= self._pardoned_at)
         first, last = self._entries[low], self._entries[high - 1]
         rest = [Transmission(first.start, start, first.time)] if first.start < start else []
         if last.end > end:
@@ -92,6 +97,11 @@ class Resent:
             order.popleft()
         return None
 
+    def pardon(self) -> None:
+        """What was sent again until now was not lost."""
+        if self._order:
+            self.pardoned, self._pardoned_at = self.size, self._order[-1].time
+
     def sent_since(self, time: float) -> list[Transmission]:
         """Those of ``time`` or later."""
         return [entry for entry in self._entries if entry.time >= time]
@@ -100,7 +110,7 @@ class Resent:
         self._starts.clear()
         self._entries.clear()
         self._order.clear()
-        self.size = 0
+        self.size = self.pardoned = 0
 
 
 class Scoreboard:
@@ -176,7 +186,7 @@ class Scoreboard:
     @property
     def ever_lost(self) -> int:
         """How much of what is on the way has been judged lost, whether it was sent again or not."""
-        return self.lost.size + (0 if self.tail_end else self.resent.size)
+        return self.lost.size + (0 if self.tail_end else self.resent.size - self.resent.pardoned)
 
     def lose(self, start: int, end: int) -> None:
         """``start`` to ``end`` are lost, as far as they neither arrived nor were sent again since."""

@@ -85,6 +85,7 @@ def take_back(c: Connection, *, losses: bool) -> None:
     assert undo is not None
     if losses and board is not None:
         board.forget_losses(c.snd_una)
+        board.resent.pardon()
     if undo.ssthresh:
         c.congestion.undo(undo.cwnd, undo.ssthresh)
         c.ecn &= ~ecn.REDUCED
