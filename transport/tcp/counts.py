@@ -41,8 +41,6 @@ class Counts:
         self.segments_in = self.data_segments_in = 0
         self.segments_out = self.data_segments_out = 0
         self.data_segments_resent = self.bytes_resent = 0
-        #: Of those that came with data, how many came before their turn.
-        self.early_segments = 0
         #: SYNs and lone FINs, each once.
         self.controls = 0
         #: A listener made the connection.
