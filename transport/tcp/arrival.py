@@ -313,6 +313,7 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
         if c.reassembly is None:
             c.reassembly = Reassembly()
         c.reassembly.insert(segment.seq, payload)
+        c.counts.early_segments += segment.count
         if payload:
             size = len(payload)
             c.reassembly.charge += window.cost(size)

@@ -40,6 +40,8 @@ class Counts:
     def __init__(self) -> None:
         self.segments_in = self.data_segments_in = 0
         self.segments_out = self.data_segments_out = 0
+        #: Segments in that came before their turn.
+        self.early_segments = 0
         self.data_segments_resent = self.bytes_resent = 0
         #: SYNs and lone FINs, each once.
         self.controls = 0
