@@ -8,7 +8,6 @@ whatever the network does meanwhile.
 from __future__ import annotations
 
 import errno
-from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
@@ -18,6 +17,7 @@ from ...transport.tcp.early import SENT
 from ...transport.tcp.fast_open import CLIENT, EVERY_LISTENER, SERVER
 from ...transport.tcp.settings import TcpOptions
 from ...transport.tcp.state import OPENING, State
+from ...transport.tcp.window import NOTHING
 from . import numbers as n
 from . import reading, report_options
 from .base import Socket, is_multicast
@@ -26,6 +26,7 @@ from .options import STREAM
 from .reports import Reports
 
 if TYPE_CHECKING:
+    from collections import deque
     from ...link.packet import Buffer
     from ...net.address import Address
     from ...net.failure import Failure
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from ...transport.tcp.listener import Listener
     from .table import Calls
 
-_NOTHING: Final[deque[memoryview]] = deque()
 #: The connection is gone (for the user, also while its addresses rest in TIME-WAIT).
 _OVER: Final = frozenset({State.CLOSED, State.TIME_WAIT})
 #: Cutting the connection leaves an error: its peer is told by RST, or would be.
@@ -294,7 +294,7 @@ class StreamSocket(Socket):
     @property
     def received(self) -> deque[memoryview]:
         """In-order data that wait, as views; `consume` takes them off."""
-        return self._connection.received if self._connection is not None else _NOTHING
+        return self._connection.received if self._connection is not None else NOTHING
 
     @property
     def readable(self) -> int:

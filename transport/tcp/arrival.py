@@ -8,6 +8,7 @@ and RSTs: what a segment asks for is done once, at the end of the batch (`Connec
 from __future__ import annotations
 
 import errno
+from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -96,7 +97,9 @@ def deliver(c: Connection, piece: memoryview) -> None:
     c.rcv_nxt += size
     c.readable += size
     received = c.received
-    if received and size < _SMALL and len(received[-1]) < _SMALL:
+    if not received:
+        c.received = deque((piece,))
+    elif size < _SMALL and len(received[-1]) < _SMALL:
         received[-1] = memoryview(b"".join((received[-1], piece)))
     else:
         received.append(piece)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from .sequence import MASK
 from .state import OPENING, SENDING, Event, State, follow
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Callable
     from random import Random
 
@@ -47,8 +47,8 @@ class Connection:
 
     The user's part: ``local`` and ``remote`` (packed address, port), ``state``, ``error`` (the errno of what ended the
     connection, 0 while it is fine), ``observer`` (called when something may have changed), ``received``
-    (in-order data that wait to be consumed, ``readable`` bytes of them), ``at_end`` (the peer's FIN was reached),
-    ``options``, and the methods.
+    (in-order data that wait to be consumed, ``readable`` bytes of them; another object once there were none),
+    ``at_end`` (the peer's FIN was reached), ``options``, and the methods.
 
     Names of the TCB are the RFC's. Sequence numbers do not wrap (see sequence.py), sizes are in bytes, times in seconds
     on the scheduler's clock; a deadline that is off is infinite.
@@ -251,7 +251,7 @@ class Connection:
 
     def _start_receiving(self) -> None:
         settings = self.tcp.settings
-        self.received: deque[memoryview] = deque()
+        self.received: deque[memoryview] = window.NOTHING
         self.readable = 0
         self.at_end = False
         self.reassembly: Reassembly | None = None
@@ -409,7 +409,7 @@ class Connection:
         """ABORT (RFC 9293 §3.10.5): RST, and the connection is gone; what was written and not sent is lost."""
         self.observer = None
         self.reset()
-        self.received.clear()
+        self.received = window.NOTHING
         self.readable = 0
 
     def options_changed(self) -> None:
