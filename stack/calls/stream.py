@@ -27,6 +27,7 @@ from .reports import Reports
 
 if TYPE_CHECKING:
     from collections import deque
+
     from ...link.packet import Buffer
     from ...net.address import Address
     from ...net.failure import Failure
