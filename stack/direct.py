@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 #: Larger than the descriptors that any kernel gives: using one as a descriptor fails with EBADF.
 _FIRST_NUMBER: Final = 1 << 30
 
+#: Nothing more will come.
+_ENDED: Final = n.POLLRDHUP | n.POLLHUP | n.POLLERR
+
 _numbers = count(_FIRST_NUMBER)
 _by_number: WeakValueDictionary[int, HostSocket] = WeakValueDictionary()
 
@@ -251,6 +254,8 @@ class HostSocket(kernel.socket):
         self._check_open()
         if isinstance(calls, StreamSocket) and flags & n.MSG_WAITALL and not flags & n.MSG_ERRQUEUE:
             return Message(self.recv(size, flags), [], 0, None)
+        if isinstance(calls, StreamSocket):
+            self._gather(calls, size, flags)
         while True:
             message = None
             with contextlib.suppress(BlockingIOError):
@@ -260,10 +265,23 @@ class HostSocket(kernel.socket):
                 return message
             self._block(n.READABLE, flags | (kernel.MSG_DONTWAIT if flags & n.MSG_ERRQUEUE else 0))
 
+    def _gather(self, calls: StreamSocket, size: int, flags: int) -> None:
+        """Wait until as much has come as SO_RCVLOWAT says, or as there is room for; or no more will come in time."""
+        least = calls.receive_low_water
+        if least == 1 or self._timeout == 0 or flags & (kernel.MSG_DONTWAIT | n.MSG_OOB | n.MSG_ERRQUEUE):
+            return
+        if calls.readable < min(size, least) and not calls.readiness() & _ENDED:
+            try:
+                self._block(n.READABLE, flags)
+            except TimeoutError:
+                if not calls.readable:
+                    raise
+
     def _receive(self, size: int, flags: int) -> bytes:
         calls = self.calls
         assert isinstance(calls, StreamSocket)
         self._check_open()
+        self._gather(calls, size, flags)
         while True:
             try:
                 data = calls.receive(size, flags)
@@ -275,6 +293,7 @@ class HostSocket(kernel.socket):
 
     def _receive_into(self, calls: StreamSocket, view: memoryview) -> int:
         self._check_open()
+        self._gather(calls, len(view), 0)
         while not calls.readable:
             try:
                 calls.receive(1)  # what it says without data: the end, an error, or to wait

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .syntax import Expression
 
 _MAX_OPTION: Final = 1024
+#: struct sockaddr_in.
+_ADDRESS_SIZE: Final = 16
 #: The first port that anyone may bind.
 _UNPRIVILEGED: Final = 1024
 _NET_ADMIN: Final = CONSTANTS["CAP_NET_ADMIN"]
@@ -50,6 +52,7 @@ def _socket(process: Process, family: Expression, kind: Expression, protocol: Ex
 
 def _bind(process: Process, fd: Expression, where: Expression, size: Expression) -> int:
     descriptor = process.descriptor(fd)
+    _check_size(size)
     if isinstance(where, Anything):
         local = process.machine.local, process.configuration.bind_port
     else:
@@ -60,6 +63,12 @@ def _bind(process: Process, fd: Expression, where: Expression, size: Expression)
     if is_datagram(descriptor):
         process.flows.udp_ports = descriptor.socket.getsockname()[1], process.flows.udp_ports[1]
     return 0
+
+
+def _check_size(size: Expression) -> None:
+    """Of a socket address."""
+    if not isinstance(size, Anything) and number(size) < _ADDRESS_SIZE:
+        raise error(errno.EINVAL)
 
 
 def _listen(process: Process, fd: Expression, backlog: Expression) -> int:
@@ -100,6 +109,7 @@ def _connect(process: Process, fd: Expression, where: Expression, size: Expressi
     elif "AF_UNSPEC" in show(where):
         target = None
     else:
+        _check_size(size)
         target = address(where)
     limit = descriptor.time_limit(n.SO_SNDTIMEO, process.now)
     begun = 0
@@ -140,7 +150,7 @@ def _close(process: Process, fd: Expression) -> Waiting:
 def _linger(process: Process, descriptor: Descriptor) -> Waiting:
     """Wait until the peer has acknowledged everything, if SO_LINGER says so."""
     stream = descriptor.socket
-    if isinstance(stream, StreamSocket) and stream.lingering and not descriptor.nonblocking and not stream.readable:
+    if isinstance(stream, StreamSocket) and stream.lingering and not stream.readable:  # O_NONBLOCK or not
         limit = process.now + (stream.linger or 0)
         if stream.connection is not None and stream.connection.state in (State.ESTABLISHED, State.CLOSE_WAIT):
             stream.shutdown(n.SHUT_WR)

@@ -192,7 +192,7 @@ def _counts(c: Connection) -> dict[str, int]:
     sacked = _sacked(c, board) if board is not None else 0
     delivered = counts.data_segments_out - counts.data_segments_resent + counts.controls - unacknowledged + sacked
     return {
-        "unacked": unacknowledged if c.state is not State.CLOSED else 0,
+        "unacked": _unacknowledged(c, unacknowledged),
         "sacked": sacked,
         "lost": _segments(board.ever_lost, mss) if board is not None else 0,
         "retrans": _segments(board.resent.size, mss) if board is not None and not board.tail_end else 0,
@@ -215,6 +215,13 @@ def _counts(c: Connection) -> dict[str, int]:
         "total_rto_recoveries": counts.time_out_recoveries,
         "rehash": counts.rehashes,
     }
+
+
+def _unacknowledged(c: Connection, segments_out: int) -> int:
+    """A SYN and ACK is the listener's."""
+    if c.state is State.CLOSED:
+        return 0
+    return segments_out - (c.counts.passive and c.snd_una == c.iss)
 
 
 def _sacked(c: Connection, board: Scoreboard) -> int:

@@ -349,7 +349,7 @@ class Connection:
         if self.rate is not None:
             self.rate.check(self)
         buffer = self.buffer
-        if buffer.start == buffer.end and self.snd_una == self.snd_max:
+        if buffer.start == buffer.end:
             self.counts.begin_busy(self.tcp.scheduler.now)
         buffer.append(data)
         if (buffer.end - buffer.start) * 3 > self.snd_limit * 2:

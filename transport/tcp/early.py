@@ -128,6 +128,7 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
         controllers.start(c)
         window.open_up(c)
         if payload:
+            c.counts.data_segments_in += 1
             arrival.deliver(c, payload[: c.rcv_adv - c.rcv_nxt])
         listener.opened_early(c)
     if key != 1:  # none, or an old one: here is a new one

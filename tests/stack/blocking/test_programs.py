@@ -366,3 +366,28 @@ def test_the_same_seed_gives_the_same_packets(tmp_path: Path) -> None:
     )
     assert first == again
     assert first != other
+
+
+def test_reading_waits_for_the_low_water_mark(pair: Network) -> None:
+    def trickle() -> None:
+        with socket.create_server(("", 7)) as listener:
+            connection, _ = listener.accept()
+            with connection:
+                for _ in range(11):
+                    connection.sendall(bytes(100))
+                    time.sleep(0.1)
+                time.sleep(10)
+                connection.sendall(bytes(100))
+
+    def read() -> list[int]:
+        with socket.create_connection(("server", 7), timeout=3) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 300)
+            time.sleep(0.05)
+            sizes = [len(connection.recv(1000)), len(connection.recv(50)), connection.recv_into(bytearray(1000))]
+            sizes.append(len(connection.recv(1000)))
+            sizes.append(len(connection.recv(1000)))  # when the time is over
+            connection.settimeout(None)
+            return [*sizes, len(connection.recv(1000)), len(connection.recv(1000))]  # the end has no mark
+
+    pair.spawn("server", trickle)
+    assert pair.spawn("client", read).wait() == [300, 50, 350, 300, 100, 100, 0]
