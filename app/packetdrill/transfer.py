@@ -122,6 +122,7 @@ def _put_stream(
     stream = descriptor.stream
     limit = descriptor.time_limit(n.SO_SNDTIMEO, process.now)
     sent = 0
+    opens = target is not None or stream.opens_by_sending
     while True:
         try:
             if sent and stream.error:
@@ -129,7 +130,9 @@ def _put_stream(
             whole = len(content) - sent <= stream.room
             sent += stream.send(content[sent:], flags if whole else flags & ~n.MSG_ZEROCOPY, target, stamped=stamped)
             flags &= ~n.MSG_FASTOPEN  # it connects already
-            while wait and target is not None and stream.connection and stream.connection.state in OPENING:
+            while wait and opens and stream.connection and stream.connection.state in OPENING:
+                if sent < len(content):
+                    stream.wait_for_room()
                 yield limit
         except BlockingIOError:
             if not wait or (limit is not None and process.now >= limit):

@@ -232,13 +232,13 @@ class StreamSocket(Socket):
             raise error(errno.EINPROGRESS)
 
     @property
-    def _deferred(self) -> bool:
+    def opens_by_sending(self) -> bool:
         """Whether a connect waits for the first data."""
         connection = self._connection
         return connection is not None and connection.early and connection.state is State.SYN_SENT
 
     def _ask_for_outcome(self) -> None:
-        if self._deferred:
+        if self.opens_by_sending:
             raise error(errno.EISCONN)
         if self.connecting:
             raise error(errno.EALREADY)
@@ -376,7 +376,7 @@ class StreamSocket(Socket):
         Raises OSError EAGAIN without room or while connecting, EPIPE when not connected or shut down, what ended the
         connection (ECONNRESET, ETIMEDOUT …), once, EOPNOTSUPP for MSG_FASTOPEN where it is off.
         """
-        if flags & n.MSG_FASTOPEN or (self._phase is _Phase.CONNECTING and self._deferred):
+        if flags & n.MSG_FASTOPEN or (self._phase is _Phase.CONNECTING and self.opens_by_sending):
             self._open_by_sending(data, address)
         if self.connecting and not self._shut & _WR:
             raise error(errno.EAGAIN)
@@ -401,9 +401,9 @@ class StreamSocket(Socket):
             if address is None:
                 raise error(errno.EINVAL)
             self._connect(address, early=True)
-        elif not self._deferred:
+        elif not self.opens_by_sending:
             self._ask_for_outcome()
-        if self._connection is not None and self._deferred and not data:
+        if self._connection is not None and self.opens_by_sending and not data:
             self._connection.mark()  # the SYN goes without any
             raise error(errno.EINPROGRESS)
 

@@ -225,7 +225,7 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
     if c.state is State.SYN_RECEIVED:
         if not opening.completed(c, segment):
             return False
-    elif not c.snd_una - c.max_snd_wnd <= ack <= c.snd_max:
+    elif not max(c.snd_una - c.max_snd_wnd, c.iss + 1) <= ack <= c.snd_max:
         c.tcp.challenge(c)  # RFC 5961 §5.2
         return False
     c.heard_at = c.tcp.scheduler.now

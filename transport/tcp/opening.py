@@ -7,7 +7,7 @@ from copy import copy
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import acks, early, ecn, output, recovery, sack, sizes, timers, window
+from . import acks, early, ecn, output, recovery, sack, segmentation, sizes, timers, window
 from .header import ACK, ECE, RST, SYN
 from .options import build_syn
 from .sequence import MASK, extend, older
@@ -233,6 +233,8 @@ def completed(c: Connection, segment: Segment) -> bool:
     recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
     c.established()
     early.completed(c, time_outs=time_outs)
+    if c.fin_queued:
+        segmentation.send_data(c)  # as on Linux, before what the segment brings is looked at
     if listener is not None:
         c.listener = None
         listener.completed(c)

@@ -63,9 +63,9 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
 
 
 def _measure_handshake(c: Connection, ack: int, echo: int) -> None:
-    if not c.retransmissions:
-        if since := c.sent[0][1] if c.sent and ack > c.iss + 1 else c.rtt_time:
-            c.rtt.measured(c.tcp.scheduler.now - since, ack, c.snd_nxt)
+    since = c.sent[0][1] if c.sent and ack > c.iss + 1 else c.rtt_time
+    if since and not c.retransmissions:
+        c.rtt.measured(c.tcp.scheduler.now - since, ack, c.snd_nxt)
     elif c.timestamps and echo:
         _measure_echo(c, ack, echo)
 
