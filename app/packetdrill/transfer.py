@@ -212,7 +212,7 @@ def _get(process: Process, descriptor: Descriptor, size: int, flags: Expression)
     """The message that was received."""
     bits = _flags(flags, _RECEIVE_FLAGS)
     limit = descriptor.time_limit(n.SO_RCVTIMEO, process.now)
-    if descriptor.nonblocking or bits & _MSG_DONTWAIT:
+    if descriptor.nonblocking or bits & (_MSG_DONTWAIT | n.MSG_OOB):  # nobody waits for an urgent byte
         limit = process.now
     socket = descriptor.socket
     if bits & n.MSG_ERRQUEUE:

@@ -30,7 +30,8 @@ def arrives(c: Connection, segment: Segment) -> None:
     """Sixth, check the URG bit (RFC 9293 §3.10.7.4): the user is told when the mark is new or moves (MUST-32)."""
     packet = segment.packet
     at = packet.offset
-    pointed = segment.seq + int.from_bytes(packet.buffers[0][at + 18 : at + 20]) + c.tcp.settings.urgent_octet
+    pointer = int.from_bytes(packet.buffers[0][at + 18 : at + 20]) + c.tcp.settings.urgent_octet
+    pointed = segment.seq + max(pointer, 1)  # as Linux reads 0
     if pointed > max(c.rcv_up, c.rcv_nxt - c.readable):
         c.rcv_up = pointed
         c.tell()
