@@ -151,8 +151,6 @@ def too_big(c: Connection) -> None:
     c.use_path(c.path)
     if not c.options.dont_fragment:
         return  # routers may cut what is on the way
-    if c.mss < before:
-        c.congestion.cwnd = c.congestion.cwnd * c.mss // before  # Linux's is in segments
     if c.mss < before and c.state not in OPENING and c.snd_max - c.snd_una > c.mss:
         board = board_of(c)
         board.resent.clear()
