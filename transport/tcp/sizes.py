@@ -59,7 +59,7 @@ def widen(self: Connection, window: int) -> None:
     """The peer's window is ``window``, more than ever: segments and packets may be larger."""
     before, self.max_snd_wnd = self.max_snd_wnd, window
     mss = self.mss
-    if mss < self.full_mss:
+    if mss < self.full_mss or not before:
         choose(self)
         _keep_segments(self.congestion, mss, self.mss)
     elif before < 2 * pacing.LARGEST:
