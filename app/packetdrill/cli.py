@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import replace
 from pathlib import Path
 
@@ -120,7 +121,11 @@ def _print_differences(script: Path, configuration: Configuration, definitions: 
 
 
 def _run(script: Path, configuration: Configuration, definitions: dict[str, str]) -> Outcome:
+    """One script must not take the others' outcomes with it, whatever is in it."""
     try:
         return run_file(script, configuration, definitions)
-    except UnicodeDecodeError:
-        return Outcome(Verdict.FAILED, "the script cannot be read: it is no text")
+    except (PermissionError, KeyboardInterrupt):
+        raise
+    except Exception as failure:
+        traceback.print_exc()
+        return Outcome(Verdict.FAILED, f"the runner failed: {type(failure).__name__}: {failure}")

@@ -48,7 +48,9 @@ class Snippets:
             raise Mismatch(str(failure)) from failure
         except AssertionError as failure:
             raise Mismatch("the assertion does not hold", _dedented(text).strip(), self._said(text, failure)) from None
-        except Exception as failure:
+        except (Exception, SystemExit) as failure:
+            if isinstance(failure, SystemExit) and not failure.code:
+                return
             raise Mismatch(f"{type(failure).__name__}: {failure}") from failure
 
     def _said(self, text: str, failure: AssertionError) -> str:

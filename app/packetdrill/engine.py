@@ -59,14 +59,19 @@ class Outcome:
 
 
 def run_file(path: Path, configuration: Configuration, definitions: Mapping[str, str]) -> Outcome:
-    """Run the script in a file. Raises OSError and UnicodeDecodeError for a file that cannot be read; with the kernel
-    as the host under test PermissionError (EPERM), where there can be no network namespace."""
-    text = path.read_text()
+    """Run the script in a file. Raises OSError for a file that cannot be read; with the kernel as the host under test
+    PermissionError (EPERM), where there can be no network namespace."""
+    text = read(path)
     if not configuration.kernel:
         return run(text, configuration, definitions, path.parent)
     from .kernel import in_namespace
 
     return in_namespace(lambda: run(text, configuration, definitions, path.parent), LONGEST)
+
+
+def read(path: Path) -> str:
+    """A script's text, whatever its comments are encoded in."""
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def run(

@@ -42,7 +42,7 @@ def _ip_info(reader: Reader) -> IpInfo:
         if word in _ECN:
             found["ecn"] = word
         elif word in ("tos", "ttl"):
-            found[word] = reader.number()
+            found[word] = reader.number(8)
         elif word == "flowlabel":
             raise Unsupported("flow labels")
         elif word != ",":
@@ -54,20 +54,20 @@ def _ports(reader: Reader) -> Ports | None:
     """``1024 > 8080``"""
     if reader.peek().kind is not Kind.NUMBER or reader.peek(1).text != ">":
         return None
-    source = reader.number()
+    source = reader.number(16)
     reader.take()
-    return Ports(source, reader.number())
+    return Ports(source, reader.number(16))
 
 
 def _tcp(reader: Reader, outbound: bool, ip: IpInfo) -> TcpPacket:
     ports = _ports(reader)
     flags = _flags(reader)
     seq, length = _sequence(reader)
-    ack = reader.number() if reader.accept("ack") else None
+    ack = reader.number(32) if reader.accept("ack") else None
     window = None
     if reader.accept("win"):
-        window = None if reader.accept("*") else reader.number()
-    urgent = reader.number() if reader.accept("urg") else 0
+        window = None if reader.accept("*") else reader.number(16)
+    urgent = reader.number(16) if reader.accept("urg") else 0
     options = _options(reader) if reader.accept("<") else ()
     return TcpPacket(outbound, flags, seq, length, ack, window, urgent, options, ip, ports)
 
@@ -91,11 +91,11 @@ def _flags(reader: Reader) -> str:
 
 def _sequence(reader: Reader) -> tuple[int, int]:
     """``1:1001(1000)``: the first number, and how many bytes."""
-    start = reader.number()
+    start = reader.number(32)
     reader.expect(":")
-    end = reader.number()
+    end = reader.number(32)
     reader.expect("(")
-    length = reader.number()
+    length = reader.number(16)
     reader.expect(")")
     if (start + length - end) & 0xFFFFFFFF:
         raise reader.error(f"{start}:{end} are not {length} bytes")
@@ -119,23 +119,27 @@ def _options(reader: Reader) -> tuple[TcpOption, ...] | None:
     return tuple(options)
 
 
-def _one_number(reader: Reader) -> tuple[int, ...]:
-    return (reader.number(),)
+def _segment_size(reader: Reader) -> tuple[int, ...]:
+    return (reader.number(16),)
+
+
+def _scale(reader: Reader) -> tuple[int, ...]:
+    return (reader.number(8),)
 
 
 def _timestamps(reader: Reader) -> tuple[int, ...]:
     reader.expect("val")
-    value = reader.number()
+    value = reader.number(32)
     reader.expect("ecr")
-    return value, reader.number()
+    return value, reader.number(32)
 
 
 def _blocks(reader: Reader) -> tuple[int, ...]:
     edges: list[int] = []
     while reader.peek().kind is Kind.NUMBER:
-        edges.append(reader.number())
+        edges.append(reader.number(32))
         reader.expect(":")
-        edges.append(reader.number())
+        edges.append(reader.number(32))
     return tuple(edges)
 
 
@@ -143,7 +147,7 @@ def _counters(reader: Reader) -> tuple[int | bytes, ...]:
     """``e1b 1 ceb 0 e0b 1``, or ``e0b`` first: counters of Accurate ECN (RFC 9768 §3.2.3)."""
     words: list[int | bytes] = []
     while reader.sees(*_COUNTERS):
-        words += [reader.take().text.encode(), reader.number()]
+        words += [reader.take().text.encode(), reader.number(24)]
     if tuple(words[::2]) not in {order[:count] for order in COUNTER_ORDERS.values() for count in range(4)}:
         raise reader.error("the counters of Accurate ECN are e1b, ceb, e0b or e0b, ceb, e1b")
     return tuple(words)
@@ -163,8 +167,8 @@ _OPTIONS: Final[dict[str, Callable[[Reader], tuple[int | bytes, ...]]]] = {
     "nop": lambda reader: (),
     "eol": lambda reader: (),
     "sackOK": lambda reader: (),
-    "mss": _one_number,
-    "wscale": _one_number,
+    "mss": _segment_size,
+    "wscale": _scale,
     "sack": _blocks,
     "TS": _timestamps,
     "FO": _cookie,
@@ -177,7 +181,7 @@ _OPTIONS: Final[dict[str, Callable[[Reader], tuple[int | bytes, ...]]]] = {
 def _udp(reader: Reader, outbound: bool, ip: IpInfo) -> UdpPacket:
     ports = _ports(reader)
     reader.expect("(")
-    length = reader.number()
+    length = reader.number(16)
     reader.expect(")")
     return UdpPacket(outbound, length, ip, ports)
 
@@ -186,8 +190,8 @@ def _icmp(reader: Reader, outbound: bool, ip: IpInfo) -> IcmpPacket:
     kind = reader.take_kind(Kind.WORD).text
     coded = reader.peek().kind in (Kind.WORD, Kind.NUMBER) and not reader.sees("mtu", "id")
     code = reader.take().text if coded else None
-    mtu = reader.number() if reader.accept("mtu") else 0
-    identifier = reader.number() if reader.accept("id") else 0
+    mtu = reader.number(16) if reader.accept("mtu") else 0
+    identifier = reader.number(16) if reader.accept("id") else 0
     return IcmpPacket(outbound, kind, code, mtu, identifier, _quoted(reader), ip)
 
 
@@ -199,7 +203,7 @@ def _quoted(reader: Reader) -> tuple[int, int] | int | Raw | None:
     if reader.sees("udp", "raw"):
         raw = reader.take().text == "raw"
         reader.expect("(")
-        quoted = Raw(reader.number()) if raw else reader.number()
+        quoted = Raw(reader.number(16)) if raw else reader.number(16)
         reader.expect(")")
     else:
         quoted = _sequence(reader)

@@ -54,10 +54,13 @@ class Reader:
             raise self.error(f"{' or '.join(kind.value for kind in kinds)} was expected, not {self.peek()}")
         return self.take()
 
-    def number(self) -> int:
-        """A decimal number, or a hexadecimal one that begins with 0x."""
-        text = self.take_kind(Kind.NUMBER).text
-        return int(text, 16) if "x" in text.lower() else int(text)
+    def number(self, bits: int = 0) -> int:
+        """A decimal number, or a hexadecimal one that begins with 0x; of so many bits, if they are given."""
+        token = self.take_kind(Kind.NUMBER)
+        value = int(token.text, 16) if "x" in token.text.lower() else int(token.text)
+        if bits and not 0 <= value < 1 << bits:
+            raise self.error(f"{token.text} is no number of {bits} bits", token)
+        return value
 
     def error(self, text: str, token: Token | None = None) -> ScriptError:
         """What to raise where the next word is, or this one."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...net.protocols import TCP, UDP
 from . import messages
-from .engine import LONGEST, Engine, Period, prepare
+from .engine import LONGEST, Engine, Period, prepare, read
 from .errors import Mismatch
 from .flows import ip_info
 from .syntax import Call, Code, IcmpPacket, IpInfo, TcpOption, TcpPacket, UdpPacket
@@ -55,7 +55,7 @@ def record_file(path: Path, configuration: Configuration, definitions: Mapping[s
     """As `record`, on the kernel in a namespace of its own; for a moment longer."""
 
     def work() -> list[Entry]:
-        return record(path.read_text(), configuration, definitions, path.parent, longer=_LONGER)
+        return record(read(path), configuration, definitions, path.parent, longer=_LONGER)
 
     if not configuration.kernel:
         return work()

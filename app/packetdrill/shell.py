@@ -133,7 +133,7 @@ class Shell:
         """
         file = self._folder / path
         if file.is_file():
-            self._lines(file.read_text())
+            self._lines(file.read_text(encoding="utf-8", errors="replace"))
         elif "defaults" not in file.name and "restore" not in file.name:
             raise Unsupported(f"the command {path}")
 

@@ -593,3 +593,29 @@ def test_assertions_on_buffers_and_bbr() -> None:
         +0 %{{ assert SK_MEMINFO_SNDBUF == 60000 and bbr_bw >= 0 and bbr_cwnd_gain > 256, bbr_cwnd_gain }}%"""
     )
     assert outcome.verdict is Verdict.PASSED, outcome
+
+
+def test_one_script_does_not_take_the_others_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.pkt").write_bytes(b"// Gr\xfc\xdfe\n" + SERVER.encode())
+    (tmp_path / "b.pkt").write_text(SERVER)
+    (tmp_path / "c.pkt").write_text(f"{SERVER}+0 %{{ raise SystemExit(3) }}%\n")
+
+    def broken(path: Path, configuration: Configuration, definitions: dict[str, str]) -> Outcome:
+        if path.name == "b.pkt":
+            raise RuntimeError("oops")
+        return run_file(path, configuration, definitions)
+
+    monkeypatch.setattr("netower.app.packetdrill.cli.run_file", broken)
+    result = CliRunner().invoke(main, ["packetdrill", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "the runner failed: RuntimeError: oops" in result.output
+    assert "1 passed, 2 failed" in result.output
+
+
+@pytest.mark.parametrize(
+    "packet",
+    ["< . 1:1(0) ack 1 win 70000", "< S 0:0(0) win 9 <mss 70000>", "< S 0:0(0) win 9 <wscale 256>",
+     "< 70000 > 80 . 1:1(0) win 5", "< . 4294967296:4294967296(0) win 5", "< udp (70000)"],
+)  # fmt: skip
+def test_numbers_that_no_header_holds(packet: str) -> None:
+    assert "bits" in failure(f"0 {packet}\n").reason
