@@ -47,6 +47,7 @@ def _socket(process: Process, family: Expression, kind: Expression, protocol: Ex
     if kinds & n.SOCK_TYPE_MASK == n.SOCK_RAW:
         raise Unsupported("raw sockets")
     made = process.machine.host.calls.socket(families, kinds, number(protocol))
+    process.flows.socket_made()
     return Descriptor(made, nonblocking=bool(kinds & kernel.SOCK_NONBLOCK))
 
 
@@ -74,7 +75,7 @@ def _check_size(size: Expression) -> None:
 def _listen(process: Process, fd: Expression, backlog: Expression) -> int:
     descriptor = process.descriptor(fd)
     descriptor.socket.listen(number(backlog))
-    process.flows.local_port = descriptor.socket.getsockname()[1]
+    process.flows.listens(descriptor.socket.getsockname()[1])
     return 0
 
 

@@ -7,6 +7,7 @@ from struct import Struct as Layout
 from typing import TYPE_CHECKING, Final
 
 from ...stack.calls import numbers as n
+from .constants import CONSTANTS
 from .errors import Mismatch, Unsupported
 from .syntax import Anything, Array, Struct
 from .values import check, integer_bytes, number, show
@@ -21,6 +22,7 @@ _ERROR: Final = Layout("=IBBBxII")
 _ERROR_FIELDS: Final = ("ee_errno", "ee_origin", "ee_type", "ee_code", "ee_info", "ee_data")
 #: struct sock_extended_err and the address of who reported it.
 _ERROR_SIZE: Final = 32
+_STATISTICS: Final = (CONSTANTS["SOL_SOCKET"], CONSTANTS["SCM_TIMESTAMPING_OPT_STATS"])
 _SECONDS: Final = frozenset({"scm_sec", "sec", "tv_sec"})
 
 
@@ -33,6 +35,8 @@ def expected_control(message: Struct) -> list[Struct]:
     found = [item for item in items if isinstance(item, Struct) and item.get("cmsg_data") is not None]
     if len(found) != len(items):
         raise Unsupported(f"control messages written as {show(written)}")
+    if any(_key(item) == _STATISTICS for item in found):
+        raise Unsupported("SCM_TIMESTAMPING_OPT_STATS")
     return found
 
 

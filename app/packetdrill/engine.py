@@ -131,6 +131,7 @@ class Engine:
         self.remarks: list[str] = []
         self._configuration = configuration
         self._machine, self._flows, self._program = _host(configuration)
+        self._program.folder = folder
         self._outbound = Outbound(self._machine, self._flows, configuration, self._remark)
         self._shell = Shell(self._machine, folder)
         self._snippets = Snippets()

@@ -45,8 +45,7 @@ def _open(process: Process, name: Expression, flags: Expression, mode: Expressio
     path = path_of(name)
     if path == "/dev/zero":
         return File(bytes(_ZEROS))
-    with open(path, "rb") as file:
-        return File(file.read())
+    return File((process.folder / path).read_bytes())
 
 
 def _pipe(process: Process, ends: Expression, flags: Expression = _NO_FLAGS) -> int:

@@ -141,21 +141,37 @@ class Flows:
         self._flows: dict[tuple[int, int], Flow] = {}
         self._next_port = _FIRST_PORT
         self.current: Flow | None = None
+        #: Whether a socket was made since the current connection began, and listens: the next SYN is for it.
+        self._made = self._listens = False
         #: Where the program listens, or is bound; the ports of its datagrams, and of whom it exchanges them with.
         self.local_port = configuration.bind_port
         self.udp_ports = (configuration.bind_port, configuration.connect_port)
+
+    def socket_made(self) -> None:
+        """The program has made a socket."""
+        self._made = True
+
+    def listens(self, port: int) -> None:
+        """A socket of the program's listens on this port."""
+        self.local_port = port
+        self._listens = self._made
 
     def inbound(self, packet: TcpPacket) -> Flow:
         """The flow of a segment of the script's."""
         if packet.ports is not None:
             flow = self._flow(packet.ports.destination, packet.ports.source)
-        elif self.current is None or (_opens(flag_bits(packet.flags)) and self._has_ended(self.current, packet)):
+        elif self.current is None or (_opens(flag_bits(packet.flags)) and self._begins(self.current, packet)):
             flow = self._flow(self.local_port, self._next_port)
             self._next_port += 1
         else:
             flow = self.current
-        self.current = flow
+        self._goes_on_with(flow)
         return flow
+
+    def _goes_on_with(self, flow: Flow) -> None:
+        if flow is not self.current:
+            self._made = self._listens = False
+        self.current = flow
 
     def outbound(self, expected: TcpPacket, datagram: Datagram) -> tuple[Flow, Segment] | None:
         """The flow of a packet that the stack sent, if it may be what the script expects; else None."""
@@ -172,8 +188,9 @@ class Flows:
                 return None
         elif flow is not self.current and not _opens(segment.flags):
             return None
-        self.current = flow or self._flow(*ports)
-        return self.current, segment
+        flow = flow or self._flow(*ports)
+        self._goes_on_with(flow)
+        return flow, segment
 
     def observed(self, segment: Segment) -> Flow:
         """The flow of a segment that the stack sent, whatever was expected; a SYN that opens one makes it current."""
@@ -185,9 +202,12 @@ class Flows:
     def _flow(self, local_port: int, remote_port: int) -> Flow:
         return self._flows.setdefault((local_port, remote_port), Flow(local_port, remote_port))
 
-    def _has_ended(self, flow: Flow, syn: TcpPacket) -> bool:
-        """Whether a SYN begins another connection: the stack does not know this one any more, or it is in TIME-WAIT and
-        the SYN does not say where its numbers come to lie."""
+    def _begins(self, flow: Flow, syn: TcpPacket) -> bool:
+        """Whether a SYN begins another connection than the current ``flow``: a socket listens that was made since; the
+        stack does not know the connection any more; or that is in TIME-WAIT and the SYN does not say where its numbers
+        come to lie."""
+        if self._listens:
+            return True
         state = self._machine.state(flow.local_port, flow.remote_port)
         return state is None or (state is State.TIME_WAIT and not syn.seq)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import Unsupported
@@ -37,6 +38,8 @@ class Program(ABC):
     ) -> None:
         self.flows = flows
         self.configuration = configuration
+        #: Where the files are that it opens.
+        self.folder = Path()
         self._clock = machine
         self._calls = calls
 

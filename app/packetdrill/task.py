@@ -103,10 +103,12 @@ class Task:
         return result == wanted and self.call.errno is None
 
     def _excuse(self, result: Any) -> None:
-        """An option that the stack does not know is no failure of its behavior."""
-        absent = isinstance(result, OSError) and result.errno in (errno.ENOPROTOOPT, errno.EPERM)
-        if absent and self.call.name.endswith("sockopt"):
+        """An option or a kind of socket that the stack does not know is no failure of its behavior."""
+        number = result.errno if isinstance(result, OSError) else 0
+        if number in (errno.ENOPROTOOPT, errno.EPERM) and self.call.name.endswith("sockopt"):
             raise Unsupported(f"the socket option {show(self.call.arguments[2])}")
+        if number in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT, errno.EAFNOSUPPORT) and self.call.name == "socket":
+            raise Unsupported(self._head())
 
     def _written(self) -> str:
         return f"{self._head()} = {show(self.call.result)}{f' {self.call.errno}' if self.call.errno else ''}"

@@ -198,8 +198,8 @@ def _readv(process: Process, fd: Expression, pieces: Expression, count: Expressi
 
 def _recvmsg(process: Process, fd: Expression, message: Expression, flags: Expression) -> Waiting:
     message = message_of(message)
-    got = yield from _get(process, process.descriptor(fd), space(message.get("msg_iov")), flags)
     wanted = expected_control(message)
+    got = yield from _get(process, process.descriptor(fd), space(message.get("msg_iov")), flags)
     cut = CONSTANTS["MSG_CTRUNC"] if len(got.control) > len(wanted) else 0
     check_address(message.get("msg_name") or Anything(), got.source)
     check_number("msg_flags", message.get("msg_flags") or Anything(), got.flags | cut)

@@ -265,6 +265,13 @@ def test_what_may_go_wrong() -> None:
         (f"{SERVER}+0 %{{ assert SK_MEMINFO_DROPS == 0 }}%\n", "SK_MEMINFO_DROPS"),
         ("0 socket(AF_INET6, SOCK_STREAM, IPPROTO_TCP) = 3", "IPv6"),
         ("0 fork() = 3", "fork"),
+        ("0 socket(..., SOCK_DGRAM, IPPROTO_ICMP) = 3", "IPPROTO_ICMP"),
+        ("0 socket(..., SOCK_STREAM, IPPROTO_MPTCP) = 3", "IPPROTO_MPTCP"),
+        (
+            f"{SERVER}+0 recvmsg(4, {{msg_name(...)=..., msg_iov(1)=[{{...,0}}], msg_flags=0, msg_control=[{{"
+            "cmsg_level=SOL_SOCKET, cmsg_type=SCM_TIMESTAMPING_OPT_STATS, cmsg_data={TCP_NLA_BUSY=1}}]}, MSG_ERRQUEUE) = 0",
+            "SCM_TIMESTAMPING_OPT_STATS",
+        ),
         (f"{LISTEN}+0 setsockopt(3, IPPROTO_TCP, TCP_REPAIR, [1], 4) = 0", "TCP_REPAIR"),
         (f"{LISTEN}+0 send(3, ..., 1, MSG_PROXY) = 1", "MSG_PROXY"),
         (f"{LISTEN}+0 setsockopt(3, SOL_SOCKET, SO_NO_SUCH, [1], 4) = 0", "SO_NO_SUCH"),
@@ -619,3 +626,26 @@ def test_one_script_does_not_take_the_others_with_it(tmp_path: Path, monkeypatch
 )  # fmt: skip
 def test_numbers_that_no_header_holds(packet: str) -> None:
     assert "bits" in failure(f"0 {packet}\n").reason
+
+
+def test_a_syn_is_for_the_listener_made_last() -> None:
+    again = LISTEN.replace("0 socket", "+0 socket", 1).replace("= 3", "= 5").replace("(3", "(5")
+    text = f"{SERVER}+0 close(3) = 0\n{again}"
+    for fd in (3, 5):
+        text = text.replace(f"+0 bind({fd}", f"+0 setsockopt({fd}, SOL_SOCKET, SO_REUSEADDR, [1], 4) = 0\n+0 bind({fd}")
+    text += (
+        "+0 < S 9:9(0) win 100 <mss 1000>\n+0 > S. 0:0(0) ack 10 <mss 1460>\n+0 < . 1:1(0) ack 1 win 100\n"
+        "+0 accept(5, ..., ...) = 6\n+0 write(6, ..., 10) = 10\n+0 > P. 1:11(10) ack 1\n"
+    )
+    outcome = run(text)
+    assert outcome.verdict is Verdict.PASSED, outcome
+
+
+def test_files_lie_beside_the_script(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"x" * 500)
+    script = tmp_path / "a.pkt"
+    script.write_text(
+        f'{SERVER}+0 open("file", O_RDONLY) = 5\n+0 open("none", O_RDONLY) = -1 ENOENT\n'
+        "+0 sendfile(4, 5, [0], 1000) = 500\n+0 > P. 1:501(500) ack 1\n"
+    )
+    assert run_file(script, Configuration(), {}).verdict is Verdict.PASSED

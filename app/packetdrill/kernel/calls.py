@@ -50,6 +50,7 @@ def _socket(program: KernelProgram, family: Expression, kind: Expression, protoc
     if families == CONSTANTS["AF_INET6"]:
         raise Unsupported("IPv6 sockets")
     opened = Opened(call("socket", families, number(kind), number(protocol)))
+    program.flows.socket_made()
     wanted = program.machine.congestion_control.encode()
     if wanted and number(kind) & n.SOCK_TYPE_MASK == n.SOCK_STREAM:
         call("setsockopt", opened.descriptor, n.IPPROTO_TCP, n.TCP_CONGESTION, wanted, len(wanted))
@@ -85,7 +86,7 @@ def _bind(program: KernelProgram, fd: Expression, where: Expression, size: Expre
 def _listen(program: KernelProgram, fd: Expression, backlog: Expression) -> int:
     descriptor = program.descriptor(fd)
     call("listen", descriptor, number(backlog))
-    program.flows.local_port = system.getsockname(descriptor)[1]
+    program.flows.listens(system.getsockname(descriptor)[1])
     return 0
 
 
@@ -349,7 +350,7 @@ def _epoll_wait(
 
 
 def _open(program: KernelProgram, name: Expression, flags: Expression, mode: Expression = _NO_FLAGS) -> Opened:
-    return Opened(os.open(path_of(name), number(flags), number(mode)))
+    return Opened(os.open(program.folder / path_of(name), number(flags), number(mode)))
 
 
 def _pipe(program: KernelProgram, ends: Expression, flags: Expression = _NO_FLAGS) -> int:
