@@ -269,7 +269,8 @@ def test_what_may_go_wrong() -> None:
         ("0 socket(..., SOCK_STREAM, IPPROTO_MPTCP) = 3", "IPPROTO_MPTCP"),
         (
             f"{SERVER}+0 recvmsg(4, {{msg_name(...)=..., msg_iov(1)=[{{...,0}}], msg_flags=0, msg_control=[{{"
-            "cmsg_level=SOL_SOCKET, cmsg_type=SCM_TIMESTAMPING_OPT_STATS, cmsg_data={TCP_NLA_BUSY=1}}]}, MSG_ERRQUEUE) = 0",
+            "cmsg_level=SOL_SOCKET, cmsg_type=SCM_TIMESTAMPING_OPT_STATS, cmsg_data={TCP_NLA_BUSY=1}}]}, "
+            "MSG_ERRQUEUE) = 0",
             "SCM_TIMESTAMPING_OPT_STATS",
         ),
         (f"{LISTEN}+0 setsockopt(3, IPPROTO_TCP, TCP_REPAIR, [1], 4) = 0", "TCP_REPAIR"),
