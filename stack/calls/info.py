@@ -167,7 +167,7 @@ def _times(c: Connection) -> dict[str, int]:
 def _sizes(c: Connection) -> dict[str, int]:
     cwnd, ssthresh, mss = c.congestion.cwnd, c.congestion.ssthresh, c.mss
     return {
-        "snd_mss": mss,
+        "snd_mss": mss + c.option_room,
         "rcv_mss": c.rcv_mss,
         "rcv_rtt": _microseconds(c.right_sizing.rtt) if c.right_sizing is not None else 0,
         "pmtu": c.path.mtu,

@@ -108,15 +108,19 @@ def test_what_came_twice_is_reported_once() -> None:
     assert peer.one().options.sack == [(base + 3200, base + 3700), (base + 3000, base + 4000)]
 
 
-def test_data_do_not_swallow_the_blocks() -> None:
+def test_data_take_the_blocks_along_and_are_smaller_for_them() -> None:
     peer = Peer(sack=True)
     connection = peer.connect()
     connection.write(bytes(1460))
     peer.data(b"x", seq=peer.seq + 10)
-    data, answer = peer.seen()
-    assert len(data.payload) == 1460
-    assert not data.options.sack
-    assert answer.options.sack
+    first, second = peer.seen()
+    assert (len(first.payload), len(second.payload)) == (1448, 12)
+    assert first.options.sack == second.options.sack == [(peer.seq + 10, peer.seq + 11)]
+    peer.data(bytes(10), ack=second.end)
+    peer.seen()
+    connection.write(bytes(1460))
+    assert len(peer.one().payload) == 1460
+    assert connection.congestion.cwnd % 1460 == 0
 
 
 def test_no_sack_unless_both_want_it() -> None:

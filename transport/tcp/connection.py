@@ -94,6 +94,7 @@ class Connection:
         "must_acknowledge",
         "notify",
         "observer",
+        "option_room",
         "options",
         "orphan",
         "pacer",
@@ -290,6 +291,8 @@ class Connection:
         self.reorder_at = inf
         #: ACKs have SACK blocks: of what arrived early, and before all of what came twice (RFC 2883).
         self.telling = False
+        #: What of each segment is left to SACK blocks, in bytes.
+        self.option_room = 0
         self.dsack: Range | None = None
 
     def start_sending(self, iss: int) -> None:

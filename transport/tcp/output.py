@@ -7,7 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
-from . import acks, early, ecn, sack, segmentation, timers, undo, urgent, window
+from . import acks, early, ecn, sack, segmentation, sizes, timers, undo, urgent, window
 from . import options as wire_options
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
 from .sequence import MASK
@@ -125,6 +125,8 @@ def probe(c: Connection) -> None:
 
 def retransmit_first(c: Connection, board: Scoreboard) -> None:
     """Send the earliest unacknowledged segment again, as far as the window has room, or all of it if there is none."""
+    if c.telling:
+        sizes.leave_room(c)
     end = segmentation.boundary(c, c.snd_una, c.snd_max)
     limit = c.snd_una + min(c.mss, c.snd_wnd or c.mss)
     if end > limit + (end > c.buffer.end == limit):
@@ -230,13 +232,13 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
 
 def _tell(c: Connection, header: bytearray, size: int) -> bool:
     """Add SACK blocks to a header, unless data leave no room for them."""
-    if size:
+    if size and sack.size(c) > c.option_room:
         return False
     blocks = sack.blocks(c)
     if blocks:
         header += wire_options.build_sack(blocks)
         header[12] = len(header) << 2
-        header[16:18] = _pseudo(c, len(header)).to_bytes(2)
+        header[16:18] = _pseudo(c, len(header) + size).to_bytes(2)
     return True
 
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 #: SACK blocks that fit a header without and with timestamps.
 _BLOCKS: Final = (4, 3)
+#: How long an option's beginning, with what pads it, and a block are, in bytes.
+_HEAD: Final = 4
+_BLOCK: Final = 8
 #: With so many blocks, an ACK that waits is sent before another one begins (as on Linux).
 _EXPECTED: Final = 2
 
@@ -46,6 +49,15 @@ def _with_fin(latest: list[Range], fin: int) -> list[Range]:
     if any(end == fin for _, end in latest):
         return [(start, end + (end == fin)) for start, end in latest]
     return [(fin, fin + 1), *latest]
+
+
+def size(c: Connection) -> int:
+    """How long the option with the blocks of the next segment would be, padded to whole words; 0 if it has none."""
+    count = int(c.dsack is not None)
+    if c.reassembly is not None:
+        latest = c.reassembly.latest
+        count += len(_with_fin(latest, c.fin_seq)) if c.fin_seq >= 0 else len(latest)
+    return _HEAD + _BLOCK * min(count, _BLOCKS[c.timestamps]) if count else 0
 
 
 def blocks(c: Connection) -> list[Range]:

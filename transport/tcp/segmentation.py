@@ -13,7 +13,7 @@ from bisect import bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import output, pacing, timers, validation
+from . import output, pacing, sizes, timers, validation
 from .header import ACK, FIN, PSH
 from .pieces import FEW, PUSH, RECORD, SHIFT, Pieces
 from .scoreboard import NEW_DATA
@@ -74,6 +74,8 @@ def send_data(c: Connection) -> None:
     board, pacer = c.board, c.pacer
     if pacer is not None and not pacer.opens(c):
         return
+    if c.telling or c.option_room:
+        sizes.leave_room(c)
     if board is not None and board.lost.size and board.doubtful != NEW_DATA and not output.retransmit_lost(c, board):
         c.cwnd_limited = True
         return

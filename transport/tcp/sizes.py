@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import pacing
+from . import pacing, sack
 from .congestion import UNLIMITED
 from .state import OPENING, State
 
@@ -23,6 +23,8 @@ _MAX_PACKET: Final = 65535
 #: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
 _MAX_PAYLOAD: Final = 65483
 _LEAST: Final = 48
+#: Segments of this size and smaller take no SACK blocks along.
+_ROOMY: Final = 128
 #: Where the peer may not know yet which segments we take.
 _NEGOTIATING: Final = OPENING | {State.CLOSED, State.LISTEN}
 
@@ -69,9 +71,10 @@ def widen(self: Connection, window: int) -> None:
 
 def _keep_segments(control: CongestionControl, before: int, mss: int) -> None:
     """Segments have another size than ``before``: as on Linux the windows stay as many of them as they were."""
-    control.cwnd = control.cwnd * mss // before
+    half = before >> 1
+    control.cwnd = (control.cwnd * mss + half) // before
     if control.ssthresh < UNLIMITED:
-        control.ssthresh = control.ssthresh * mss // before
+        control.ssthresh = (control.ssthresh * mss + half) // before
 
 
 def choose(c: Connection) -> None:
@@ -79,7 +82,19 @@ def choose(c: Connection) -> None:
     never has to wait for the last bit of room (RFC 9293 §3.8.6.2.1)."""
     most = c.max_snd_wnd
     most = (most >> 1 if most > _TINY_WINDOW else most) or _MAX_PAYLOAD
-    c.mss = mss = min(c.full_mss, max(most, _LEAST))
+    c.mss = mss = min(c.full_mss, max(most, _LEAST)) - c.option_room
     c.size_goal = max(min(most, pacing.LARGEST) // mss, 1) * mss
     offload = c.path.offloads & (2 if len(c.remote[0]) == 4 else 4)
     c.tso_size = _MAX_PAYLOAD // mss * mss if offload else mss
+
+
+def leave_room(c: Connection) -> None:
+    """Make segments as much smaller as the SACK blocks need that are to be told with them (as on Linux)."""
+    room = sack.size(c)
+    if room == c.option_room:
+        return
+    before = c.mss
+    if before + c.option_room > _ROOMY:
+        c.option_room = room
+        choose(c)
+        _keep_segments(c.congestion, before, c.mss)
