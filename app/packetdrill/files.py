@@ -6,8 +6,10 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final
 
+from ...stack.calls import numbers as n
 from ...transport.errors import error
 from . import transfer
+from .constants import CONSTANTS
 from .errors import Unsupported
 from .process import Descriptor, File, PipeEnd
 from .syntax import Array, Name, Number, Text
@@ -127,7 +129,8 @@ def _splice(
         return len(message.data)
     if isinstance(source, PipeEnd) and isinstance(target, Descriptor):
         content = source.read(number(size))
-        sent: int = yield from transfer.put_stream(process, target, content)
+        more = n.MSG_MORE if number(flags) & CONSTANTS["SPLICE_F_MORE"] else 0
+        sent: int = yield from transfer.put_stream(process, target, content, more)
         source.content[:0] = content[sent:]
         return sent
     if isinstance(source, File) and isinstance(target, PipeEnd):

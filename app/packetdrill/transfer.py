@@ -99,9 +99,9 @@ def _put(
     return _put_stream(process, descriptor, content, bits & ~_MSG_DONTWAIT, target, wait, stamped)
 
 
-def put_stream(process: Process, descriptor: Descriptor, content: bytes) -> Waiting:
+def put_stream(process: Process, descriptor: Descriptor, content: bytes, flags: int = 0) -> Waiting:
     """Write to a stream as write(2) does."""
-    return _put_stream(process, descriptor, content, 0, None, not descriptor.nonblocking, None)
+    return _put_stream(process, descriptor, content, flags, None, not descriptor.nonblocking, None)
 
 
 def _target(process: Process, where: Expression) -> tuple[bytes, int]:
@@ -231,15 +231,29 @@ def get_stream(process: Process, descriptor: Descriptor, size: int) -> Any:
 
 
 def _get_stream(process: Process, stream: StreamSocket, size: int, flags: int, limit: float | None) -> Any:
-    wanted = size if flags & n.MSG_WAITALL else min(size, stream.receive_low_water)
+    """As Linux does: a call that waits takes what there is, and is woken when the low-water mark is reached again."""
+    low = stream.receive_low_water
+    wanted = size if flags & n.MSG_WAITALL else min(size, low)
+    content, waited = b"", False
     while True:
         late = limit is not None and process.now >= limit
-        try:
-            if late or not 0 < stream.readable < wanted or stream.readiness() & _ENDED:
-                return stream.receive_message(size, flags & ~n.MSG_WAITALL)
-        except BlockingIOError:
-            if late:
-                raise
+        ended = bool(stream.readiness() & _ENDED)
+        if not waited or late or ended or stream.readable >= low:
+            message = None
+            if stream.readable or not content:
+                try:
+                    left = size if flags & n.MSG_PEEK else size - len(content)
+                    message = stream.receive_message(left, flags & ~n.MSG_WAITALL)
+                except BlockingIOError:
+                    if late:
+                        raise
+            if message is not None:
+                content = message.data if flags & n.MSG_PEEK else content + message.data
+                if len(content) >= wanted or not message.data or late or ended:
+                    return message._replace(data=content)
+            elif content and (late or ended):
+                return Message(content, [], 0, None)
+        waited = True
         yield limit
 
 

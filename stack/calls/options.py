@@ -142,7 +142,9 @@ def _set_linger(socket: Any, value: bytes) -> None:
 
 
 def _set_receive_low_water(socket: Any, value: int) -> None:
-    socket.receive_low_water = min(INT_MAX if value < 0 else value or 1, socket.most_low_water)
+    socket.receive_low_water = least = min(INT_MAX if value < 0 else value or 1, socket.most_low_water)
+    if socket.type == n.SOCK_STREAM and socket.connection is not None:
+        socket.connection.make_room(least)
 
 
 def _set_datagram_buffer(socket: Any, value: int) -> None:

@@ -315,6 +315,7 @@ class Connection:
 
     receive = arrival.receive
     consume = window.consume
+    make_room = window.make_room_for
     acknowledge_quickly = acks.choose
     wake = expiry.wake
 

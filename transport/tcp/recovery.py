@@ -79,7 +79,8 @@ def _advance(c: Connection, ack: int, now: float, patience: float) -> None:
     buffer.acknowledge(ack if ack < buffer.end else buffer.end)
     if c.retries:
         c.retries = 0
-        c.counts.recovered(now)
+        if c.board is None or not c.board.after_timeout:
+            c.counts.recovered(now)
     sent = c.sent
     if ack < c.snd_max:  # RFC 6298 §5.3
         c.unacknowledged_since = now
@@ -328,6 +329,7 @@ def _recovered(c: Connection, board: Scoreboard, echo: int) -> bool:
     if c.recovering and c.undo is not None and c.undo.marker >= 0:
         c.congestion.settle()
     c.recovering = board.after_timeout = False
+    c.counts.recovered(c.tcp.scheduler.now)
     return False
 
 
@@ -382,6 +384,7 @@ def _undo_timeout(c: Connection, board: Scoreboard, *, spurious: bool) -> None:
         return
     if spurious or c.sack:
         board.after_timeout = False
+        c.counts.recovered(c.tcp.scheduler.now)
 
 
 def _set_window(c: Connection, board: Scoreboard, delivered: int, *, safe: bool, moved: int) -> None:
@@ -418,6 +421,7 @@ def enter(c: Connection, board: Scoreboard) -> None:
         c.recover, board.reducing = board.reducing, -1
     c.recovering = True
     board.after_timeout = False
+    c.counts.recovered(c.tcp.scheduler.now)
     board.tail_end = 0
     c.tail_probed = 0
 

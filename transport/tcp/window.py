@@ -141,6 +141,14 @@ def options_changed(c: Connection) -> None:
         clamp(c, options.window_clamp)
 
 
+def make_room_for(self: Connection, size: int) -> None:
+    """The user waits until ``size`` bytes are there (SO_RCVLOWAT): have memory for them, unless he has set its size."""
+    needed = (size << _RATIO_BITS) // self.rcv_ratio
+    if not self.options.receive_buffer and needed > self.rcv_buffer:
+        self.rcv_buffer = needed
+        self.rcv_clamp = max(self.rcv_clamp, size)
+
+
 def clamp(c: Connection, most: int) -> None:
     """Offer no more than ``most`` from now on."""
     most = max(most, _LEAST_CLAMP)
