@@ -89,7 +89,8 @@ class Pipe:
             self._transmit(packet, now)
         else:
             self.queue.push(packet, now)
-            self._serve_later()
+            if not self._serving:
+                self._serve_later()
 
     def replace_queue(self, queue: Queue) -> None:
         """Let the frames wait in another queue from now on, those included that wait already."""
@@ -139,7 +140,7 @@ class Pipe:
             self._landing = self._scheduler.call_at(flight[0][0], self._land)
 
     def _serve_later(self) -> None:
-        if not self._serving and len(self.queue):
+        if len(self.queue):
             self._serving = True
             self._scheduler.call_at(self._free_at, self._serve)
 

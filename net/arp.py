@@ -109,7 +109,10 @@ class Arp:
             self.announce(interface, address)
 
     def _owns(self, interface: Interface, address: Address) -> bool:
-        return any(address == own.address for own in interface.addresses)
+        for own in interface.addresses:  # a loop, as each broadcast of the subnet comes here
+            if own.address == address:
+                return True
+        return False
 
     def _on_link(self, interface: Interface, address: Address) -> bool:
         return any(address in own.prefix for own in interface.addresses)

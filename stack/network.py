@@ -354,10 +354,12 @@ class Network:
         return self.scheduler.now
 
     def next_event(self) -> float | None:
-        """When something happens next; None for never. Never in the past."""
-        self._settle()
-        self.scheduler.flush()
-        return self.scheduler.next_event()
+        """When something happens next; None for never."""
+        if self._unsettled:
+            self._settle()
+        scheduler = self.scheduler
+        scheduler.flush()
+        return scheduler.next_event()
 
     def advance(self, when: float) -> None:
         """Move the clock to ``when`` and let all happen that is due: one event.
@@ -464,6 +466,7 @@ class Network:
         """Without programs: event after event."""
         last = None if events is None else self.events + events
         deadline = None if wall is None else time.monotonic() + seconds(wall, "wall")
+        scheduler = self.scheduler
         while True:
             due = self.next_event()
             if self.stopped:
@@ -473,11 +476,11 @@ class Network:
             if deadline is not None and time.monotonic() >= deadline:
                 return Ended.WALL
             if due is None or (end is not None and due > end):
-                self.scheduler.advance(self.now if end is None else end)
+                scheduler.advance(scheduler.now if end is None else end)
                 return Ended.IDLE if due is None and not self.outsides else Ended.UNTIL
             if last is not None and self.events >= last:
                 return Ended.EVENTS
-            self.advance(max(due, self.now))
+            self.advance(due)
 
     def waiting(self) -> list[str]:
         """Who waits for what: a line for each task and each thread of the programs."""
