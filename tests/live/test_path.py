@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import socket
-import statistics
 import struct
 import subprocess
 import threading
@@ -167,10 +166,9 @@ def test_the_delay_is_the_one_that_was_asked_for() -> None:
         right.connect((LEFT, 5000))
         there = [crossing(left, right) for _ in range(100)]
         back = [crossing(right, left) for _ in range(50)]
-    assert min(there) >= 0.020
-    assert min(back) >= 0.050
-    assert statistics.median(there) < 0.021
-    assert statistics.median(back) < 0.051
+    # The fastest of many tells how long the path holds a packet; what a busy machine adds is in the others.
+    assert 0.020 <= min(there) < 0.021
+    assert 0.050 <= min(back) < 0.051
 
 
 def transfer(path: Road, data: bytes) -> tuple[bytes, bytes]:
