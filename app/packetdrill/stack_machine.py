@@ -56,6 +56,7 @@ class StackMachine(Machine):
         super().__init__(configuration)
         self.scheduler = Scheduler(_START)
         self.host = Host("machine", scheduler=self.scheduler, random=Random(0))
+        self.host.settings.tcp.send_buffer = 16384  # as on Linux, where what begins larger here grows at once
         self.host.tcp.fast_open.set_key(sysctl.fast_open_key(FAST_OPEN_KEY))
         self.host.tcp.settings.measure_rates = True
         self.link = OffloadingLink(self._capture, mtu=configuration.mtu)

@@ -167,7 +167,9 @@ def _force_receive_buffer(socket: Any, value: int) -> None:
 
 
 def _get_send_buffer(socket: Any) -> int:
-    return 2 * int(socket.options.send_buffer or socket.calls.host.tcp.settings.send_buffer)
+    if socket.connection is not None:
+        return int(socket.connection.snd_limit)
+    return int(socket.options.send_buffer or socket.calls.host.tcp.settings.send_buffer)
 
 
 def _set_send_buffer(socket: Any, value: int) -> None:
@@ -175,7 +177,7 @@ def _set_send_buffer(socket: Any, value: int) -> None:
 
 
 def _force_send_buffer(socket: Any, value: int) -> None:
-    socket.options.send_buffer = max(min(value, INT_MAX // 2), _MIN_SEND_BUFFER // 2)
+    socket.options.send_buffer = max(2 * min(value, INT_MAX // 2), _MIN_SEND_BUFFER)
 
 
 def _not_readable(_: Any) -> int:

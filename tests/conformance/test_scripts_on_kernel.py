@@ -12,12 +12,11 @@ import pytest
 FOLDER = Path(__file__).parent
 #: Those whose outcome does not hinge on milliseconds, of which a busy machine has none to give.
 TOPICS = ("closing", "data", "fastopen", "icmp", "opening", "options", "reset", "sack", "sockets", "udp", "window")
-#: They take long; and some say what this stack does where the kernel has accounts of its own.
+#: They take long.
 LEFT_OUT = {
     "opening/syn_linear",
     "opening/syn_time_out",
     "opening/syn_time_out_doubled",
-    "sockets/send_buffer",  # the kernel counts memory, not bytes
 }
 #: At the same time: most of a script is waiting.
 PROCESSES = 6

@@ -129,19 +129,23 @@ def test_written_data_wait_for_the_handshake() -> None:
 
 
 def test_room_and_its_observer() -> None:
-    peer = Peer()
-    connection = peer.connect(TcpOptions(send_buffer=3000))
+    """What is written costs more than its size; pieces are begun while there is memory, and filled up (as on Linux)."""
+    peer = Peer(window=2920)
+    connection = peer.connect(TcpOptions(send_buffer=5000))
     told = []
     connection.observer = lambda: told.append(connection.room)
-    assert connection.room == 3000
-    connection.write(bytes(2920))
-    assert connection.room == 80
+    assert connection.size_goal == 1460
+    assert connection.room == 3 * 1460
+    connection.write(bytes(3 * 1460))
+    assert connection.room == 0
+    assert not connection.writable
     peer.seen()
-    peer.send(ACK, ack=peer.ack - 1460)
-    assert connection.room == 1540
-    peer.send(ACK)
-    assert connection.room == 3000
-    assert told == [1540]
+    peer.send(ACK, ack=connection.iss + 1 + 1460)
+    assert connection.room == 1460
+    assert told == []
+    peer.send(ACK, ack=connection.iss + 1 + 2920)
+    assert told == [2 * 1460]
+    assert connection.writable
     connection.shutdown()
     assert connection.room == 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, arrival, controllers, early, expiry, output, rack, segmentation, sizes, timers, window
+from . import acks, arrival, controllers, early, expiry, output, rack, segmentation, send_memory, sizes, timers, window
 from .congestion import CongestionControl, Reno
 from .counts import Counts
 from .header import ACK, RST
@@ -326,19 +326,18 @@ class Connection:
             return 0
         if self.state is State.SYN_SENT:
             return max(early.room(self) - self.unacknowledged, 0)
-        free = max(self.snd_limit - (self.buffer.end - self.buffer.start), 0)
+        free = send_memory.room(self)
         low_water = self.options.notsent_low_water or self.tcp.settings.notsent_low_water
         return min(free, segmentation.unsent_room(self, low_water)) if low_water else free
 
     @property
     def writable(self) -> bool:
-        """Whether a writer should be woken: there is room for half of what is queued, so that it is not woken for every
-        few bytes, and no more than half of what may be unsent is (both as on Linux)."""
+        """Whether a writer should be woken: there is room enough to be worth it, and no more than half of what may be
+        unsent is (both as on Linux)."""
         low_water = self.options.notsent_low_water or self.tcp.settings.notsent_low_water
         if not self.room or (low_water and self.unsent * 2 >= low_water):
             return False
-        queued = self.buffer.end - self.buffer.start
-        return (self.snd_limit - queued) * 2 >= queued
+        return send_memory.writable(self)
 
     def write(self, data: Buffer, *, more: bool = False, record: bool = False) -> None:
         """SEND (RFC 9293 §3.10.2): take all of ``data``, uncopied: the caller must not change them any more.
@@ -356,12 +355,12 @@ class Connection:
         if buffer.start == buffer.end:
             self.counts.begin_busy(self.tcp.scheduler.now)
         buffer.append(data)
-        if (buffer.end - buffer.start) * 3 > self.snd_limit * 2:
-            self.room_wanted = True
         if low_water := self.options.notsent_low_water or self.tcp.settings.notsent_low_water:
             self.unsent_full = self.unsent * 2 >= low_water
         if len(data):
             segmentation.written(self, more=more, record=record)
+            if not self.room_wanted and send_memory.held(self) * 3 > self.snd_limit * 2:
+                self.room_wanted = True
         self.mark()
 
     def push(self) -> None:
@@ -468,6 +467,7 @@ class Connection:
         settings = self.tcp.settings
         if not self.early:
             controllers.start(self)
+            send_memory.follow(self)
             window.open_up(self)
             if self.retransmissions > 1 and not spurious:
                 self.congestion.cwnd = self.mss  # RFC 6928 §2: several SYNs were lost (for RFC 5681 §3.1 one is enough)

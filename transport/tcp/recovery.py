@@ -28,7 +28,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, newreno, output, rack, tail_probe, timers, undo, validation
+from . import ecn, newreno, output, rack, send_memory, tail_probe, timers, undo, validation
 from .scoreboard import NEW_DATA, NO, Scoreboard
 from .sequence import MASK, extend
 
@@ -109,10 +109,8 @@ _LOG: Final = 16
 
 def _make_room(c: Connection) -> None:
     """Tell the writer once a third of the buffer is free; a buffer that is in the way of the window grows."""
-    wanted = 2 * c.congestion.cwnd
-    if wanted > c.snd_limit and not c.options.send_buffer:
-        c.snd_limit = min(wanted, c.tcp.settings.max_send_buffer)
-    if (c.buffer.end - c.buffer.start) * 3 <= c.snd_limit * 2:
+    send_memory.follow(c)
+    if (c.buffer.end - c.buffer.start) * 3 <= c.snd_limit * 2 and send_memory.writable(c):
         c.room_wanted = False
         c.notify = True
         if c.counts.short:

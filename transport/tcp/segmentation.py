@@ -61,12 +61,17 @@ def unsent_room(c: Connection, low_water: int) -> int:
     whether another piece is begun: one that was is filled up."""
     goal, unsent, pieces = c.size_goal, c.unsent, c.pieces
     if unsent < low_water:
-        sendable = max(min(_quota(c) * c.mss, c.snd_una + c.snd_wnd - c.snd_nxt), 0)
-        return max(sendable - sendable % c.mss - unsent, 0) + -(-low_water // goal) * goal
+        return max(sendable(c) - unsent, 0) + -(-low_water // goal) * goal
     if pieces is None or not pieces.queue or pieces.written or pieces.queue[-1] & RECORD:
         return 0
     begin, end = pieces.last(c.snd_nxt)
     return max(goal - (end - begin), 0)
+
+
+def sendable(c: Connection) -> int:
+    """How many bytes may go out now, in whole segments."""
+    size = max(min(_quota(c) * c.mss, c.snd_una + c.snd_wnd - c.snd_nxt), 0)
+    return size - size % c.mss
 
 
 def send_data(c: Connection) -> None:

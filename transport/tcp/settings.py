@@ -58,7 +58,8 @@ class TcpSettings:
     user_receive_buffer: int = 4 << 20
     #: Let it grow (tcp_moderate_rcvbuf).
     moderate_receive_buffer: bool = True
-    #: What a connection takes from its user before it is acknowledged: from the first up to the second (tcp_wmem).
+    #: The memory for what a connection takes from its user before it is acknowledged: it begins with the first, which
+    #: grows up to the second (tcp_wmem, whose first is 16384).
     send_buffer: int = 256 << 10
     max_send_buffer: int = 4 << 20
     #: The least that segments are made for, options included, whatever the peer announces (tcp_min_snd_mss).
@@ -177,7 +178,7 @@ class TcpOptions:
     user_timeout: float = 0.0
     syn_retries: int | None = None
     fin_timeout: float | None = None
-    #: Fixed buffer sizes in bytes, the first with what data cost beside their size; None: grown as needed.
+    #: Fixed buffer sizes in bytes, with what data cost beside their size; None: grown as needed.
     receive_buffer: int | None = None
     send_buffer: int | None = None
     #: The congestion controller, by its name in `controllers`; empty: the host's.

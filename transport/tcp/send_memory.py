@@ -1,0 +1,84 @@
+"""What a connection takes from its user before it is acknowledged: the send buffer, in the accounts of Linux.
+
+Data cost more than their size: each piece of them does (pieces.py), whether it waits or is on the way. While pieces
+cost less than ``snd_limit`` another one may be begun; one that was begun is filled up, whatever it costs then. So the
+last piece is full when no more is taken, and what leaves it meanwhile makes room in it. Unless the user has chosen the
+limit (SO_SNDBUF) it follows the congestion window: memory for twice of it, so that a round trip's data wait already.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING, Final
+
+from . import segmentation
+from .pieces import RECORD, SHIFT
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+#: What a piece costs beside its data, in bytes.
+_BESIDE: Final = 768
+#: For what the window takes, memory is reckoned in pieces of one segment: what is around it, and beside.
+_AROUND: Final = 192 + 320
+_APART: Final = 256
+_LEAST_SEGMENTS: Final = 10
+_WINDOWS: Final = 2
+#: The same where the controller leaves more on the way than its window says.
+_WINDOWS_BY_RATE: Final = 3
+
+
+def held(c: Connection) -> int:
+    """What everything costs that was written and not acknowledged, in bytes."""
+    pieces, size = c.pieces, c.buffer.end - c.buffer.start
+    if not size or pieces is None:
+        return size
+    packets = pieces.packets
+    count = len(packets) - bisect_right(packets, c.snd_una << 1 | 1) + len(pieces.queue) - pieces.head
+    if pieces.written:
+        _, cut = pieces.last(c.snd_nxt)
+        count += -(-(c.buffer.end - cut) // c.size_goal)
+    return size + count * _BESIDE
+
+
+def room(c: Connection) -> int:
+    """How many bytes a write would take."""
+    goal, now = c.size_goal, segmentation.sendable(c)
+    spare = _spare(c, now)
+    used = held(c) + spare
+    if used >= c.snd_limit:
+        return spare
+    more = spare + -(-(c.snd_limit - used) // (goal + _BESIDE)) * goal
+    left = c.unsent + more - now
+    return more + goal - left if 0 < left < goal else more
+
+
+def _spare(c: Connection, now: int) -> int:
+    """How many bytes are missing to fill the last piece that waits, when ``now`` bytes have gone that can."""
+    pieces = c.pieces
+    if pieces is None or not (pieces.queue or pieces.written):
+        return 0
+    begin, _ = pieces.last(c.snd_nxt)
+    last = pieces.written[-1] if pieces.written else pieces.queue[-1]
+    waiting = (last >> SHIFT) - max(begin, c.snd_nxt + now)
+    return 0 if waiting <= 0 or last & RECORD else -waiting % c.size_goal
+
+
+def writable(c: Connection) -> bool:
+    """Whether a writer should be woken: there is room for half of what is held, so that it is not woken for every few
+    bytes."""
+    used = held(c)
+    return used < c.snd_limit and (c.snd_limit - used) * 2 >= used
+
+
+def follow(c: Connection) -> None:
+    """The congestion window is known, or was in the way: does the buffer hold enough for it?"""
+    if c.options.send_buffer:
+        return
+    control, settings, mss = c.congestion, c.tcp.settings, c.mss
+    piece = max(c.peer_mss, mss) + _AROUND
+    segments = max(control.cwnd // mss, _LEAST_SEGMENTS, settings.reordering + 1)
+    windows = _WINDOWS_BY_RATE if control.samples else _WINDOWS
+    wanted = windows * segments * ((1 << (piece - 1).bit_length()) + _APART)
+    if wanted > c.snd_limit:
+        c.snd_limit = max(c.snd_limit, min(wanted, settings.max_send_buffer))
