@@ -334,8 +334,10 @@ class Connection:
     def writable(self) -> bool:
         """Whether a writer should be woken: there is room enough to be worth it, and no more than half of what may be
         unsent is (both as on Linux)."""
+        if self.state not in SENDING:
+            return self.room > 0  # Fast Open: room for data that go with the SYN
         low_water = self.options.notsent_low_water or self.tcp.settings.notsent_low_water
-        if not self.room or (low_water and self.unsent * 2 >= low_water):
+        if self.fin_queued or (low_water and self.unsent * 2 >= low_water):
             return False
         return send_memory.writable(self)
 
