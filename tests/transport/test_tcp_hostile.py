@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from netower.transport.tcp import options as wire_options
 from netower.transport.tcp.connection import Connection
 from netower.transport.tcp.header import ACK, FIN, PSH, RST, SYN, URG
+from netower.transport.tcp.pacing import LARGEST
 from netower.transport.tcp.settings import TcpOptions
 
 from .peer import MASK, Peer, arriving
@@ -105,7 +106,7 @@ class Attack:
         if victim.reassembly is not None:
             held += sum(map(len, victim.reassembly._pieces))
         assert held <= max(BUFFER, 65535)
-        assert victim.unacknowledged <= BUFFER
+        assert victim.unacknowledged <= BUFFER + 2 * LARGEST  # a piece that was begun is filled up
         assert len(victim.sent) < 100
         if victim.board is not None:
             assert len(victim.board.sacked) <= BUFFER
