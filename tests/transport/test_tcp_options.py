@@ -155,7 +155,7 @@ def test_the_user_time_out_ends_an_idle_connection() -> None:
 
 
 def test_segments_shrink_in_a_black_hole() -> None:
-    peer = Peer(settings=TcpSettings(mtu_probing=True))
+    peer = Peer(settings=TcpSettings(mtu_probing=1))
     connection = peer.open()
     connection.write(bytes(4000))
     sizes = []

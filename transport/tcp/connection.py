@@ -5,7 +5,21 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, arrival, controllers, early, expiry, output, rack, segmentation, send_memory, sizes, timers, window
+from . import (
+    acks,
+    arrival,
+    controllers,
+    early,
+    expiry,
+    mtu_probe,
+    output,
+    rack,
+    segmentation,
+    send_memory,
+    sizes,
+    timers,
+    window,
+)
 from .congestion import CongestionControl, Reno
 from .counts import Counts
 from .header import ACK, RST
@@ -25,6 +39,7 @@ if TYPE_CHECKING:
     from ...net.path import Path
     from .delivery import DeliveryRate
     from .listener import Listener
+    from .mtu_probe import Search
     from .pacing import Pacer
     from .pieces import Pieces
     from .protocol import Tcp
@@ -141,6 +156,7 @@ class Connection:
         "rtt",
         "rtt_time",
         "sack",
+        "search",
         "sent",
         "sent_at",
         "size_goal",
@@ -280,6 +296,8 @@ class Connection:
         self.board: Scoreboard | None = None
         self.rack: Rack | None = None
         self.undo: Undo | None = None
+        #: For larger segments (mtu_probe.py).
+        self.search: Search | None = None
         #: When the first retransmission of this trouble left (Linux's retrans_stamp); 0: there is none.
         self.resent_since = 0.0
         #: Of each batch with new data that was not acknowledged: the number after them, and its time.
@@ -471,6 +489,7 @@ class Connection:
             controllers.start(self)
             send_memory.follow(self)
             window.open_up(self)
+            mtu_probe.begin(self)
             if self.retransmissions > 1 and not spurious:
                 self.congestion.cwnd = self.mss  # RFC 6928 §2: several SYNs were lost (for RFC 5681 §3.1 one is enough)
         self.early = False

@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING
 
-from . import acks, output, recovery, segmentation, timeouts, timers
+from . import acks, mtu_probe, output, recovery, segmentation, timeouts, timers
 from .header import ACK
 from .state import OPENING, State
 
@@ -58,10 +58,8 @@ def _avoid_black_hole(c: Connection) -> None:
     that the routers do not say so: send smaller ones."""
     settings = c.tcp.settings
     if settings.mtu_probing and c.retries >= settings.mtu_probe_retries and c.state not in OPENING:
-        limit = c.mss_limit // 2 if c.mss_limit else settings.base_mss
-        c.mss_limit = max(limit, settings.mtu_probe_floor)
         c.tcp.counters["tcp.black_hole_suspected"] += 1
-        c.use_path(c.path)
+        mtu_probe.shrink(c)
 
 
 def _probe_window(c: Connection) -> None:

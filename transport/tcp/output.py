@@ -90,6 +90,8 @@ def retransmit_lost(c: Connection, board: Scoreboard) -> bool:
 
 def resend(c: Connection, board: Scoreboard, start: int, end: int) -> None:
     """`retransmit` what is lost."""
+    if c.search is not None:
+        c.search.size = 0  # what becomes of a probe says nothing any more
     undo.resent(c, end - start)
     board.prr.sent += end - start
     if start == c.snd_una:

@@ -28,7 +28,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, newreno, output, rack, send_memory, tail_probe, timers, undo, validation
+from . import ecn, mtu_probe, newreno, output, rack, send_memory, tail_probe, timers, undo, validation
 from .scoreboard import NEW_DATA, NO, Scoreboard
 from .sequence import MASK, extend
 
@@ -43,6 +43,8 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
     ``echo`` is the timestamp that the segment echoes.
     """
     board = c.board
+    if c.search is not None:
+        mtu_probe.acknowledged(c, c.search, ack)
     if board is not None:
         _digest(c, board, ack, echo, [])
         return
@@ -294,7 +296,7 @@ def judge(c: Connection, board: Scoreboard, moved: int, echo: int, *, news: bool
     _find_losses(c, board, moved)
     if board.after_timeout and not board.resent_lost:
         return
-    if not c.recovering and board.ever_lost:
+    if not c.recovering and board.ever_lost and (c.search is None or not mtu_probe.lost(c, c.search, board)):
         enter(c, board)
 
 
@@ -443,7 +445,7 @@ def reordering_is_over(c: Connection) -> None:
     """What might have been late has had its time (RFC 8985 §6.3)."""
     board = c.board
     if board is not None and rack.detect(c, board):
-        if not c.recovering:
+        if not c.recovering and (c.search is None or not mtu_probe.lost(c, c.search, board)):
             enter(c, board)
             proportional(c, board, c.mss, safe=False)
         timers.arm(c, min(c.reorder_at, c.timer_when))

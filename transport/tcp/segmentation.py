@@ -13,7 +13,7 @@ from bisect import bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import output, pacing, sizes, timers, validation
+from . import mtu_probe, output, pacing, sizes, timers, validation
 from .header import ACK, FIN, PSH
 from .pieces import FEW, PUSH, RECORD, SHIFT, Pieces
 from .scoreboard import NEW_DATA
@@ -192,7 +192,7 @@ def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> int:
     is filled up first. Returns up to where the windows go, 0 if something is in the way."""
     cwnd, queue = c.congestion.cwnd, pieces.queue
     una, start, mss = c.snd_una, c.snd_nxt, c.mss
-    if c.board is not None or c.pacer is not None or c.snd_up > una or cwnd < 2 * goal:
+    if c.board is not None or c.pacer is not None or c.snd_up > una or cwnd < 2 * goal or c.search is not None:
         return 0
     if queue and (len(queue) - pieces.head > 1 or queue[-1] & RECORD):
         return 0
@@ -262,6 +262,10 @@ def _send(c: Connection, pieces: Pieces, nagle: int, most: int, *, once: bool = 
     while queue and queue[pieces.head] >> SHIFT <= c.snd_nxt:
         pieces.drop_first()  # it went with the SYN
     quota = _quota(c)
+    if c.search is not None and not once:
+        if mtu_probe.probe(c, pieces, c.search, quota) == mtu_probe.WAIT:
+            return _CONGESTION
+        quota = _quota(c)
     waits = 0 if once else most
     half = c.congestion.cwnd // mss >> 1 or 1
     if most > half:

@@ -119,9 +119,13 @@ class TcpSettings:
     #: Without SYN cookies, connections in SYN-RECEIVED for one listener, less a quarter (tcp_max_syn_backlog); a
     #: listener's backlog bounds them too.
     max_syn_backlog: int = 1024
-    #: Look for black holes, which swallow long packets and say nothing (RFC 4821; tcp_mtu_probing): after so many
+    #: Look for black holes, which swallow long packets and say nothing (RFC 4821; tcp_mtu_probing 1): after so many
     #: time-outs of one segment (tcp_retries1) segments shrink to tcp_base_mss, then by half, to tcp_mtu_probe_floor.
-    mtu_probing: bool = False
+    #: From there, or always (2), larger ones are tried, until less than tcp_probe_threshold bytes are in doubt, and
+    #: again after tcp_probe_interval.
+    mtu_probing: int = 0
+    mtu_probe_threshold: int = 8
+    mtu_probe_interval: float = 600.0
     mtu_probe_retries: int = 3
     base_mss: int = 1024
     mtu_probe_floor: int = 48

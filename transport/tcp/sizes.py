@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 #: Header, without options, of a TCP segment in an IP packet, by the length of the address.
-_HEADERS: Final = {4: 40, 16: 60}
+HEADERS: Final = {4: 40, 16: 60}
 _TIMESTAMPS_SIZE: Final = 12
 #: A peer with a window no larger than this (TCP_MSS_DEFAULT) gets all of it in one segment, in bytes.
 _TINY_WINDOW: Final = 536
@@ -37,7 +37,7 @@ def use_path(self: Connection, path: Path) -> None:
     the peer was told; and so is, as on Linux, what of the user's maximum (TCP_MAXSEG) holds for what we send.
     """
     self.path = path
-    limit = min(path.mtu, _MAX_PACKET) - _HEADERS[len(self.remote[0])]
+    limit = min(path.mtu, _MAX_PACKET) - HEADERS[len(self.remote[0])]
     options = _TIMESTAMPS_SIZE if self.timestamps else 0
     if self.state in _NEGOTIATING:
         limit = min(limit, self.options.maxseg or limit)
