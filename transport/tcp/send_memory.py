@@ -16,6 +16,7 @@ from .pieces import RECORD, SHIFT
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .pieces import Pieces
 
 #: What a piece costs beside its data, in bytes.
 _BESIDE: Final = 768
@@ -69,6 +70,14 @@ def writable(c: Connection) -> bool:
     bytes."""
     used = held(c)
     return used < c.snd_limit and (c.snd_limit - used) * 2 >= used
+
+
+def crowded(c: Connection, pieces: Pieces) -> bool:
+    """Whether a writer has filled two thirds, and is to be told when there is room again."""
+    size, limit = c.buffer.end - c.buffer.start, c.snd_limit * 2
+    if not pieces.written and (size + (len(pieces.packets) + len(pieces.queue)) * _BESIDE) * 3 <= limit:
+        return False  # it need not be known exactly
+    return held(c) * 3 > limit
 
 
 def follow(c: Connection) -> None:
