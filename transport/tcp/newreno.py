@@ -6,30 +6,41 @@ scoreboard, as if the peer had acknowledged so much selectively (`Scoreboard.dep
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from . import rack
+from . import rack, segmentation
 
 if TYPE_CHECKING:
     from .connection import Connection
     from .scoreboard import Scoreboard
 
+#: So many packets are looked at to tell how large segments are.
+_COUNTED: Final = 100
+
+
+def unit(c: Connection) -> int:
+    """The size of a segment on the way: what each duplicate ACK stands for. Of several sizes it is the mean."""
+    flight, pieces = c.snd_max - c.snd_una, c.pieces
+    if pieces is None or not pieces.padding or not flight:
+        return c.mss
+    return flight // segmentation.segments(c, c.snd_una, c.snd_max, _COUNTED) or 1
+
 
 def departs(c: Connection, board: Scoreboard) -> None:
     """A duplicate ACK: one segment more has arrived somewhere."""
-    board.departed += c.mss
+    board.departed += unit(c)
     _limit(c, board, 0)
 
 
 def _limit(c: Connection, board: Scoreboard, acknowledged: int) -> None:
     """More duplicates than segments on the way: there was reordering."""
-    flight = c.snd_max - c.snd_una
-    most = max(flight - max(board.ever_lost, min(c.mss, flight)), 0)
+    flight, size = c.snd_max - c.snd_una, unit(c)
+    most = max(flight - max(board.ever_lost, min(size, flight)), 0)
     if board.departed > most:
         board.departed = most
         memory = c.rack
         assert memory is not None
-        segments = -(-(flight + acknowledged) // c.mss)
+        segments = -(-(flight + acknowledged) // size)
         memory.reordering = min(segments, c.tcp.settings.max_reordering)
         memory.reordered += 1
 
@@ -39,7 +50,7 @@ def settle(c: Connection, board: Scoreboard, moved: int, delivered: int) -> int:
     if c.sack:
         return delivered
     known = board.departed
-    board.departed = max(known - max(moved - c.mss, 0), 0)
+    board.departed = max(known - max(moved - unit(c), 0), 0)
     _limit(c, board, moved)
     return max(moved - known, min(c.mss, moved))
 
@@ -50,7 +61,7 @@ def find_loss(c: Connection, board: Scoreboard, moved: int) -> None:
         return
     memory = c.rack
     assert memory is not None
-    if moved if c.recovering else board.departed >= memory.reordering * c.mss:
+    if moved if c.recovering else board.departed >= memory.reordering * unit(c):
         board.lose(c.snd_una, min(c.snd_una + c.mss, c.snd_max))
 
 
