@@ -59,6 +59,8 @@ _OPTION_WINDOW_SCALE: Final = 4
 _OPTION_ECN: Final = 8
 _OPTION_ECN_SEEN: Final = 16
 _OPTION_SYN_DATA: Final = 32
+#: Our SYN had data, which were taken.
+_SYN_DATA: Final = early.SENT | early.TAKEN
 _OPTION_FAST_OPEN_CHILD: Final = 128
 _CA_OPEN, _CA_DISORDER, _CA_CWR, _CA_RECOVERY, _CA_LOSS = range(5)
 _INFINITE_SSTHRESH: Final = 0x7FFFFFFF
@@ -191,6 +193,7 @@ def _counts(c: Connection) -> dict[str, int]:
     unacknowledged = segments(c, c.snd_una, c.snd_max, _COUNTED)
     sacked = _sacked(c, board) if board is not None else 0
     delivered = counts.data_segments_out - counts.data_segments_resent + counts.controls - unacknowledged + sacked
+    delivered -= c.fast_open & _SYN_DATA == _SYN_DATA  # as on Linux a SYN and its data are one
     return {
         "unacked": _unacknowledged(c, unacknowledged),
         "sacked": sacked,

@@ -102,7 +102,7 @@ def data_arrives(c: Connection, packet: Packet) -> None:
     found = codepoint(packet)
     if found == _CE:
         if not c.ecn & ECHOING:
-            acks.enter_quick(c, _QUICK_ACKS)
+            acks.enter_quick(c, _QUICK_ACKS if c.ato else c.tcp.settings.quick_acks)  # as many as after first data
         c.ecn |= SEEN | ECHOING
         c.tcp.counters["tcp.congestion_experienced"] += 1
     elif found:
