@@ -230,11 +230,9 @@ def test_reset_arrives(how: str) -> None:
     elif how == "closing":
         connection.shutdown()
         peer.send(FIN | ACK, ack=peer.one().seq)
-        expected = 0
     elif how == "last-ack":
         peer.send(FIN | ACK)
         connection.shutdown()
-        expected = 0
     peer.seen()
     told = []
     connection.observer = lambda: told.append(connection.error)

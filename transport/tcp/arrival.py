@@ -210,10 +210,7 @@ def _end_of_early_data(c: Connection) -> int | None:
 def _reset(c: Connection) -> None:
     if c.early and c.listener is not None:
         c.listener.reset_early(c)
-    if c.state in _CLOSED_BY_PEER:
-        c.end(errno.EPIPE if c.state is State.CLOSE_WAIT else 0)
-    else:
-        c.end(errno.ECONNRESET)
+    c.end(errno.EPIPE if c.state is State.CLOSE_WAIT else errno.ECONNRESET)
 
 
 _CLOSED_BY_PEER: Final = frozenset({State.CLOSE_WAIT, State.CLOSING, State.LAST_ACK})
