@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 #: What a script may take on the real clock, in seconds.
 LONGEST: Final = 600.0
+#: Of the script's packets, where it does not say.
+_TTL: Final = 255
 #: How long a call may take that is not said to wait, in seconds.
 _AT_ONCE: Final = 0.5
 #: How long is waited for an event that may happen at any time, in seconds.
@@ -258,10 +260,8 @@ class Engine:
         else:
             protocol, data = messages.inbound(packet, machine, self._flows)
             mss = 0
-        datagram = Datagram(machine.remote, machine.local, protocol, data, tos=_tos(packet.ip), segment_size=mss)
-        if packet.ip.ttl is not None:
-            datagram.ttl = packet.ip.ttl
-        machine.inject(datagram)
+        ttl = packet.ip.ttl or _TTL
+        machine.inject(Datagram(machine.remote, machine.local, protocol, data, 0.0, _tos(packet.ip), ttl, mss))
 
     # -- what the stack is to do
 

@@ -31,6 +31,7 @@ _BEFORE: Final = frozenset({"export", "readonly", "local", "sudo", "exec", "comm
 _ELSEWHERE: Final = ("net.ipv6.", "net.mptcp.", "net.ipv4.conf.", "net.ipv4.neigh.", "net.ipv4.route.", "net.core.",
                      "net.unix.", "kernel.", "vm.")  # fmt: skip
 _PROC: Final = "/proc/sys/"
+_COMMENT: Final = re.compile(r"^\s*#.*$", re.MULTILINE)
 _SEPARATORS: Final = re.compile(r"\n|;|&&|\|\|")
 _REDIRECTION: Final = re.compile(r"\d*>>?\s*(?:&\d|/dev/null)|&>\s*/dev/null|<\s*/dev/null")
 #: ``$[256*1024]``, ``$((256*1024))``
@@ -62,7 +63,7 @@ class Shell:
 
     def _statements(self, text: str) -> Iterator[list[str]]:
         """The words of each command, with variables replaced, whose values are taken note of."""
-        text = _REDIRECTION.sub("", text.replace("\\\n", " "))
+        text = _REDIRECTION.sub("", _COMMENT.sub("", text.replace("\\\n", " ")))
         for command in _SEPARATORS.split(text):
             try:
                 words = shlex.split(_ARITHMETIC.sub(_computed, _VARIABLE.sub(self._value, command)), comments=True)

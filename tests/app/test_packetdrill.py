@@ -650,3 +650,15 @@ def test_files_lie_beside_the_script(tmp_path: Path) -> None:
         "+0 sendfile(4, 5, [0], 1000) = 500\n+0 > P. 1:501(500) ack 1\n"
     )
     assert run_file(script, Configuration(), {}).verdict is Verdict.PASSED
+
+
+def test_packets_come_from_near_unless_a_script_says_otherwise() -> None:
+    data = (
+        "+0 setsockopt(4, SOL_IP, IP_MINTTL, [255], 4) = 0\n+0 < {}P. 1:101(100) ack 1 win 100\n+0 > . 1:1(0) ack 101\n"
+    )
+    assert run(SERVER + data.format("")).verdict is Verdict.PASSED
+    assert run(SERVER + data.format("[ttl 254] ")).verdict is Verdict.FAILED
+
+
+def test_comments_in_commands() -> None:
+    assert run(f"`# it's a comment; don't read\n  # nor this && that\n  true`\n{SERVER}").verdict is Verdict.PASSED
