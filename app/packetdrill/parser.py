@@ -41,6 +41,8 @@ def parse(text: str, definitions: Mapping[str, str], predefined: Mapping[str, st
         script.setup = Command(reader.take().text)
     while reader.peek().kind is not Kind.END:
         script.events.append(_event(reader))
+    if not script.events:
+        raise reader.error("nothing happens in it")
     return script
 
 

@@ -474,6 +474,7 @@ def test_options_of_the_command_line_hold_whatever_a_script_says(tmp_path: Path)
         ("0 read(4) = 0\n* read(4) = 0", (2, 1)),
         ("0~1 < . 1:1(0)", (1, 1)),
         ("+-1 close(3) = 0", (1, 2)),
+        ("// nothing", (1, 11)),
     ],
 )
 def test_where_a_script_cannot_be_read(text: str, where: tuple[int, int]) -> None:
