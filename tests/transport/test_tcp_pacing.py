@@ -85,6 +85,7 @@ def test_what_is_lost_is_paced_too() -> None:
     departures(peer, 0.1)
     first = connection.iss + 1
     block = (first + 15_000, first + 30_000)  # what lets as much go again
+    peer.scheduler.advance(peer.scheduler.now + 0.1)
     peer.send(ACK, ack=first, options=build_sack([block]), flush=False)
     trains = departures(peer, 0.06)
     assert len(trains) > 6

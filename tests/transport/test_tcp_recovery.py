@@ -19,6 +19,7 @@ def sending(segments: int, **fields: object) -> tuple[Peer, Connection, list[See
     peer = Peer(mss=1000, settings=TcpSettings(congestion="reno"), **fields)  # type: ignore[arg-type]
     connection = peer.connect(TcpOptions(nodelay=True))
     peer.advance(1)
+    peer.send(ACK, ack=peer.ack)  # the window of its first segment after the SYN is news
     connection.congestion.cwnd = segments * 1000
     connection.sent_at = peer.scheduler.now
     connection.write(bytes(100_000))
@@ -183,8 +184,9 @@ def test_duplicates_after_a_time_out_do_not_count() -> None:
 
 def test_what_is_no_duplicate() -> None:
     peer, connection, segments = sending(8)
+    connection.snd_wnd = 60000
     for count in range(6):
-        peer.send(ACK, ack=segments[0].seq, window=60000 + count)  # the window moves
+        peer.send(ACK, ack=segments[0].seq, window=60001 + count)  # the window grows
     for _ in range(6):
         peer.data(b"x", ack=segments[0].seq)  # data
     assert connection.board is None

@@ -70,7 +70,12 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
         window <<= self.snd_shift
         if moved:
             recovery.acknowledged(self, una + moved, echo)
-        elif not size and (self.board is not None or not self.sack) and window == self.snd_wnd:
+        elif (
+            not size
+            and (self.board is not None or not self.sack)
+            and 0 < window <= self.snd_wnd
+            and rcv_nxt == self.snd_wl1
+        ):
             recovery.duplicate(self)
         if window != self.snd_wnd and (moved or window > self.snd_wnd or not window or rcv_nxt != self.snd_wl1):
             self.snd_wnd = window
@@ -227,16 +232,16 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
         return False
     c.heard_at = c.tcp.scheduler.now
     window, una = segment.window << c.snd_shift, c.snd_una
+    # As on Linux, of two segments with the same numbers the one with the larger window is the later one.
+    news = c.snd_wl1 < segment.seq or (c.snd_wl1 == segment.seq and (window > c.snd_wnd or not window))
     if c.ecn and segment.flags & (ECE | CWR):
         ecn.flags_arrive(c, segment)
     if c.sack and segment.options.sack:
         recovery.selectively_acknowledged(c, ack, segment.options.timestamp_echo, segment.options.sack)
     elif ack > c.snd_una:
         recovery.acknowledged(c, ack, segment.options.timestamp_echo)
-    elif ack == c.snd_una and not segment.length and window == c.snd_wnd:
-        recovery.duplicate(c)
-    # As on Linux, of two segments with the same numbers the one with the larger window is the later one.
-    news = c.snd_wl1 < segment.seq or (c.snd_wl1 == segment.seq and (window > c.snd_wnd or not window))
+    elif ack == c.snd_una and not segment.length and not news:
+        recovery.duplicate(c)  # RFC 5681 §2; a window that is no news is no sign of anything else, as on Linux
     if ack > una or (ack == una and news):
         c.snd_wnd = window
         if window > c.max_snd_wnd:

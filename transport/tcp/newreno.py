@@ -6,7 +6,7 @@ scoreboard, as if the peer had acknowledged so much selectively (`Scoreboard.dep
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from . import rack, segmentation
 
@@ -14,33 +14,25 @@ if TYPE_CHECKING:
     from .connection import Connection
     from .scoreboard import Scoreboard
 
-#: So many packets are looked at to tell how large segments are.
-_COUNTED: Final = 100
-
-
-def unit(c: Connection) -> int:
-    """The size of a segment on the way: what each duplicate ACK stands for. Of several sizes it is the mean."""
-    flight, pieces = c.snd_max - c.snd_una, c.pieces
-    if pieces is None or not pieces.padding or not flight:
-        return c.mss
-    return flight // segmentation.segments(c, c.snd_una, c.snd_max, _COUNTED) or 1
-
 
 def departs(c: Connection, board: Scoreboard) -> None:
     """A duplicate ACK: one segment more has arrived somewhere."""
-    board.departed += unit(c)
+    board.departed += c.mss
     _limit(c, board, 0)
 
 
 def _limit(c: Connection, board: Scoreboard, acknowledged: int) -> None:
     """More duplicates than segments on the way: there was reordering."""
-    flight, size = c.snd_max - c.snd_una, unit(c)
-    most = max(flight - max(board.ever_lost, min(size, flight)), 0)
+    flight, mss = c.snd_max - c.snd_una, c.mss
+    if c.pieces is not None and c.pieces.padding:
+        c.pieces.settle(c.snd_una)
+        flight += c.pieces.padding
+    most = max(flight - max(-(-board.ever_lost // mss) * mss, min(mss, flight)), 0)
     if board.departed > most:
         board.departed = most
         memory = c.rack
         assert memory is not None
-        segments = -(-(flight + acknowledged) // size)
+        segments = -(-(flight + acknowledged) // mss)
         memory.reordering = min(segments, c.tcp.settings.max_reordering)
         memory.reordered += 1
 
@@ -50,7 +42,7 @@ def settle(c: Connection, board: Scoreboard, moved: int, delivered: int) -> int:
     if c.sack:
         return delivered
     known = board.departed
-    board.departed = max(known - max(moved - unit(c), 0), 0)
+    board.departed = max(known - max(moved - c.mss, 0), 0)
     _limit(c, board, moved)
     return max(moved - known, min(c.mss, moved))
 
@@ -61,8 +53,9 @@ def find_loss(c: Connection, board: Scoreboard, moved: int) -> None:
         return
     memory = c.rack
     assert memory is not None
-    if moved if c.recovering else board.departed >= memory.reordering * unit(c):
-        board.lose(c.snd_una, min(c.snd_una + c.mss, c.snd_max))
+    if moved if c.recovering else board.departed >= memory.reordering * c.mss:
+        end = segmentation.boundary(c, c.snd_una, min(c.snd_una + c.mss, c.snd_max))
+        board.lose(c.snd_una, end)
 
 
 def head_time(c: Connection, board: Scoreboard) -> float:

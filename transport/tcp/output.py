@@ -76,8 +76,11 @@ def retransmit_lost(c: Connection, board: Scoreboard) -> bool:
     largest = max(segmentation.largest(c), 1) * mss
     while lost.size:
         start, end = lost.first()
-        usable = c.congestion.cwnd - (c.snd_max - c.snd_una - board.outside)
-        size = min(segmentation.boundary(c, start, end) - start, largest, edge - start + (edge == c.buffer.end))
+        usable = c.congestion.cwnd - segmentation.in_flight(c, board)
+        room = edge - start + (edge == c.buffer.end)
+        if room <= 0 and start == c.snd_una:
+            room = mss  # as on Linux, the first segment goes again whatever the window has become
+        size = min(segmentation.boundary(c, start, end) - start, largest, room)
         if size > usable:
             size = usable - usable % mss
         if size <= 0:
@@ -93,7 +96,7 @@ def resend(c: Connection, board: Scoreboard, start: int, end: int) -> None:
     if c.search is not None:
         c.search.size = 0  # what becomes of a probe says nothing any more
     undo.resent(c, end - start)
-    board.prr.sent += end - start
+    board.prr.sent += -(-(end - start) // c.mss) * c.mss
     if start == c.snd_una:
         c.retransmit_at = c.tcp.scheduler.now + c.rtt.rto
     retransmit(c, board, start, end)

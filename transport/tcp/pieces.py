@@ -9,6 +9,8 @@ A piece is one number, so that a queue of them costs little: the sequence number
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from math import inf
 from typing import Final
 
 PUSH: Final = 1
@@ -28,6 +30,7 @@ class Pieces:
         "more",
         "most_out",
         "packets",
+        "padded",
         "padding",
         "push_now",
         "pushed",
@@ -51,8 +54,8 @@ class Pieces:
         #: The number after the last packet that was not full (RFC 9293 §3.7.4).
         self.small = 0
         #: The congestion window counts each segment as a full one, as Linux's does: what is missing to that in those on
-        #: the way, in bytes, and of each such packet the number after it and its part.
-        self.padding = 0
+        #: the way, in bytes; in all there ever were; and for each such packet the number after it, and all up to it.
+        self.padding = self.padded = 0
         self.shorts: list[tuple[int, int]] = []
         #: The last write said that more comes (MSG_MORE).
         self.more = False
@@ -136,17 +139,30 @@ class Pieces:
             del queue[: self.head]
             self.head = 0
 
+    def pad(self, end: int, missing: int) -> None:
+        """A packet up to ``end`` goes out that is so many bytes short of full segments."""
+        self.small = end
+        self.padding += missing
+        self.padded += missing
+        self.shorts.append((end, self.padded))
+
     def settle(self, una: int) -> int:
         """Everything before ``una`` was acknowledged: how much padding was among it."""
-        count = freed = 0
-        for end, missing in self.shorts:
-            if end > una:
-                break
-            count += 1
-            freed += missing
+        count = bisect_right(self.shorts, (una, inf))
+        if not count:
+            return 0
+        freed = self.shorts[count - 1][1] - (self.padded - self.padding)
         del self.shorts[:count]
         self.padding -= freed
         return freed
+
+    def missing(self, start: int, end: int) -> int:
+        """The padding of packets that end after ``start``, up to ``end``."""
+        shorts = self.shorts
+        low, high = bisect_right(shorts, (start, inf)), bisect_right(shorts, (end, inf))
+        if low == high:
+            return 0
+        return shorts[high - 1][1] - (shorts[low - 1][1] if low else self.padded - self.padding)
 
     def forget(self, una: int) -> None:
         """Everything before ``una`` was acknowledged, and there are many packets."""

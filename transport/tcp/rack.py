@@ -83,11 +83,13 @@ class Rack:
 
 
 def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int, highest: int) -> int:
-    """``start`` to ``end`` are acknowledged, ``highest`` was before; how many bytes of it are news (RFC 8985 §6.2 steps
-    1 to 3)."""
-    size = 0
+    """``start`` to ``end`` are acknowledged, ``highest`` was before; how many bytes of it are news, with the padding of
+    segments (RFC 8985 §6.2 steps 1 to 3)."""
+    size, pieces = 0, c.pieces
     for left, right in board.sacked.add(start, end):
         size += right - left
+        if pieces is not None and pieces.padding:
+            size += pieces.missing(left, right)
         board.lost.remove(left, right)
         again, originals = board.resent.take(left, right), board.again.gaps(left, right)
         # As on Linux the round trip that counts is that of the last segment, whenever it was sent.
@@ -115,11 +117,20 @@ def _original_arrived(c: Connection, board: Scoreboard, start: int, end: int, hi
     rack = c.rack
     assert rack is not None
     if start < highest and c.sack:
-        rack.overtaken(highest - start, c.mss, c.tcp.settings.max_reordering)
+        board.overtaken = min(board.overtaken, start)
     if start < c.recover:
         board.original_arrived = True
-    rack.arrived(sent_time(c, end - 1), end, c.tcp.scheduler.now)
+    time = sent_time(c, end - 1)
+    rack.arrived(time, end, c.tcp.scheduler.now)
     board.original_time = min(board.original_time, sent_time(c, start))
+    board.latest_time = max(board.latest_time, time)
+
+
+def reordered(c: Connection, board: Scoreboard, highest: int) -> None:
+    """An acknowledgment was looked at, or the SACK blocks of one: were those up to ``highest`` before others?"""
+    if board.overtaken < highest and c.rack is not None:
+        c.rack.overtaken(int(highest - board.overtaken), c.mss, c.tcp.settings.max_reordering)
+    board.overtaken = inf
 
 
 def sent_time(c: Connection, number: int) -> float:

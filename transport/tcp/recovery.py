@@ -25,10 +25,11 @@ states of congestion control are here *Open* (no scoreboard, or nothing in it th
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, mtu_probe, newreno, output, rack, send_memory, tail_probe, timers, undo, validation
+from . import ecn, mtu_probe, newreno, output, rack, segmentation, send_memory, tail_probe, timers, undo, validation
 from .scoreboard import NEW_DATA, NO, Scoreboard
 from .sequence import MASK, extend
 
@@ -52,14 +53,22 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
     una = c.snd_una
     rtt = c.rtt
     if una > c.iss:
-        rtt.measured(now - rack.sent_time(c, una), ack, c.snd_nxt)
+        sent = c.sent
+        index = bisect_right(sent, (una, inf))
+        end, since = sent[index] if index < len(sent) else (ack, c.sent_at)
+        rtt.measured(now - since, ack, c.snd_nxt)
+        if end < ack:
+            rtt.follow(now - rack.sent_time(c, ack - 1))
     else:
         _measure_handshake(c, ack, echo)
     control, pieces = c.congestion, c.pieces
     if c.cwnd_limited or (control.cwnd < control.ssthresh and validation.in_use(c)):
         full = ack - una + (pieces.settle(ack) if pieces is not None and pieces.padding else 0)
         control.acknowledged(full, c.mss, ack, c)
-    _advance(c, ack, now, rtt.pto or rtt.rto)
+    patience = rtt.pto or rtt.rto
+    if 2 * rtt.pto > rtt.rto and ack < c.snd_max:
+        patience = tail_probe.patience(c, ack)
+    _advance(c, ack, now, patience)
     if c.rate is not None:
         c.rate.advanced(c, ack - una, now)
 
@@ -186,8 +195,9 @@ def _digest(
     delivered, early = _deliver(c, board, ack, echo, blocks)
     delivered += early
     if moved:
+        full = moved + (c.pieces.missing(una, ack) if c.pieces is not None else 0)
         _advance(c, ack, now, c.rtt.rto)
-        delivered = newreno.settle(c, board, moved, delivered)
+        delivered = newreno.settle(c, board, full, delivered)
     if reported:
         delivered += c.mss  # what came for nothing has come, as Linux counts
     tail_probe.acknowledged(c, board, ack, only=not (moved or blocks or reported))
@@ -218,24 +228,29 @@ def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list
     """Take out of the scoreboard what arrived, and measure its round trip; how many bytes are news: in order, early."""
     una, now = c.snd_una, c.tcp.scheduler.now
     delivered = early = 0
-    sample = board.original_time = inf
+    sample = board.original_time = board.overtaken = inf
+    latest = board.latest_time = -inf
     resent_acknowledged = False
     highest = board.highest
     for left, right in blocks:
         early += rack.delivered(c, board, left, right, echo, board.highest)
-    early_time = board.original_time
+    rack.reordered(c, board, board.highest)
+    early_time, latest = board.original_time, board.latest_time
     if ack > una:  # last, as on Linux: RACK's round trip is that of the last one looked at
         board.original_time = inf
         delivered = rack.delivered(c, board, una, ack, echo, highest)
         board.sacked.remove(una, ack)
+        rack.reordered(c, board, board.highest if board.sacked.size else ack)
         board.judged = max(board.judged, ack)
         resent_acknowledged = board.again.remove(una, ack) > 0
         if not resent_acknowledged:  # else it may have waited for what was sent again (RFC 6298 §3)
             sample = board.original_time
+            latest = latest if latest > -inf else board.latest_time
     if sample == inf:
         sample = early_time
     if sample < inf:
         c.rtt.measured(now - sample, ack, c.snd_nxt)
+        c.rtt.follow(now - latest)
         if ack == una and sample <= newreno.head_time(c, board):
             c.retransmit_at = now + c.rtt.rto
     elif ack > una and c.timestamps and echo:
@@ -394,17 +409,14 @@ def _set_window(c: Connection, board: Scoreboard, delivered: int, *, safe: bool,
     elif (c.cwnd_limited or validation.in_use(c)) and (
         moved or (delivered and rack_of(c).reordering > c.tcp.settings.reordering)
     ):
-        full = max(delivered, 0)
-        if c.pieces is not None and c.pieces.padding:
-            full += c.pieces.settle(c.snd_una)
-        c.congestion.acknowledged(full, c.mss, c.snd_una, c)
+        c.congestion.acknowledged(max(delivered, 0), c.mss, c.snd_una, c)
 
 
 def proportional(c: Connection, board: Scoreboard, delivered: int, *, safe: bool) -> None:
     """In recovery: the window after ``delivered`` bytes more arrived (RFC 9937)."""
     control = c.congestion
     if delivered > 0 and not control.samples:
-        pipe = c.snd_max - c.snd_una - board.outside
+        pipe = segmentation.in_flight(c, board)
         control.cwnd = board.prr.window(delivered, pipe, control.ssthresh, c.mss, safe=safe)
 
 

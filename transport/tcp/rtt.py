@@ -95,6 +95,12 @@ class RoundTrip:
             pto = 2 * srtt + GRANULARITY
             self.pto = pto if pto < rto else rto
 
+    def follow(self, latest: float) -> None:
+        """Of what was acknowledged with the last sample, the part that was sent last took ``latest`` seconds."""
+        self.latest = latest
+        if latest < self.shortest:
+            self.shortest = latest
+
     def _begin(self, sample: float, nxt: int, least: float) -> float:
         """The first sample (RFC 6298 §2.2)."""
         self.srtt = max(sample, 1e-6)

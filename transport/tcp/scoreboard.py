@@ -124,10 +124,12 @@ class Scoreboard:
         "echo",
         "highest",
         "judged",
+        "latest_time",
         "losses",
         "lost",
         "original_arrived",
         "original_time",
+        "overtaken",
         "prr",
         "reducing",
         "resent",
@@ -160,10 +162,13 @@ class Scoreboard:
         #: A retransmission time-out was the last sign of loss; `doubtful`: how far it is from turning out spurious.
         self.after_timeout = False
         self.doubtful = NO
-        #: Of this acknowledgment: it covers data from before the loss that were sent just once; the earliest time of
-        #: data that were sent once; it shows that a retransmission was lost.
+        #: Of this acknowledgment: it covers data from before the loss that were sent just once; the earliest and the
+        #: latest time of data that were sent once; the lowest of them that later ones had overtaken; it shows that a
+        #: retransmission was lost.
         self.original_arrived = False
         self.original_time = inf
+        self.latest_time = -inf
+        self.overtaken = inf
         self.resent_lost = False
         #: Where a tail loss probe ended that was a retransmission, until it is known whether it repaired a loss, or 0.
         self.tail_end = 0

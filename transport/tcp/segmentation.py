@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from .connection import Connection
     from .ranges import Range
+    from .scoreboard import Scoreboard
 
 #: When a small segment waits: never, until uncorked, not this once.
 _NODELAY: Final = 1
@@ -246,13 +247,24 @@ def _ends(c: Connection) -> bool:
 def _quota(c: Connection) -> int:
     """How many segments the congestion window takes."""
     board, mss = c.board, c.mss
-    cwnd, flight = c.congestion.cwnd, c.snd_nxt - c.snd_una - c.early  # a SYN on its way does not count
+    flight = c.snd_nxt - c.snd_una - c.early  # a SYN on its way does not count
     if board is not None:
-        cwnd += board.outside
+        flight = in_flight(c, board) - c.early
     elif c.pieces is not None and c.pieces.padding:
         c.pieces.settle(c.snd_una)
         flight += c.pieces.padding
-    return (cwnd // mss or 1) - -(-flight // mss)
+    return (c.congestion.cwnd // mss or 1) - -(-flight // mss)
+
+
+def in_flight(c: Connection, board: Scoreboard) -> int:
+    """How much is in the network, in bytes, each segment counting as a full one (`Pieces.padding`)."""
+    flight, pieces = c.snd_max - c.snd_una - board.outside, c.pieces
+    if pieces is not None and pieces.padding:
+        pieces.settle(c.snd_una)
+        flight += pieces.padding - sum(
+            pieces.missing(*gone) for ranges in (board.sacked, board.lost) for gone in ranges
+        )
+    return max(flight, 0)
 
 
 def _send(c: Connection, pieces: Pieces, nagle: int, most: int, *, once: bool = False) -> int:
@@ -340,9 +352,9 @@ def _transmit(c: Connection, pieces: Pieces, start: int, size: int, flags: int) 
     if size > c.mss:
         flags |= PSH  # as Linux does, so that a receiver that puts segments together knows when to stop waiting
     if rest := size % c.mss:
-        pieces.small = c.snd_nxt
-        pieces.padding += c.mss - rest
-        pieces.shorts.append((start + size, c.mss - rest))
+        pieces.pad(start + size, c.mss - rest)
+        if c.board is not None:
+            c.board.prr.sent += c.mss - rest
     step = c.tso_size
     while size > step:
         output.transmit(c, start, step, ACK)

@@ -34,7 +34,7 @@ def waits(c: Connection) -> bool:
     else:
         alone = segmentation.segments(c, c.snd_una, c.snd_max, 2) == 1
         wait = 2 * c.rtt.srtt + c.rtt.limits.min_rto if alone else c.rtt.pto
-        due = min(since + wait, c.unacknowledged_since + rto)
+        due = min(since + wait, _limit(c))
         if now >= due - _GRAIN:
             if _probe(c):
                 due = now + rto
@@ -44,6 +44,22 @@ def waits(c: Connection) -> bool:
     c.retransmit_at = due
     timers.arm(c, due)
     return True
+
+
+def _limit(c: Connection) -> float:
+    """Probes come no later than the time-out would. As on Linux that is counted from when the first segment on the way
+    was sent, once others were sent after the last acknowledgment, unless that is over."""
+    rto = c.rtt.rto
+    if c.sent_at >= c.unacknowledged_since and (limit := rack.sent_time(c, c.snd_una) + rto) > c.sent_at:
+        return limit
+    return max(c.unacknowledged_since, c.sent_at) + rto
+
+
+def patience(c: Connection, ack: int) -> float:
+    """How long to wait after ``ack`` was acknowledged before `waits` is to be asked, in seconds."""
+    pto = c.rtt.pto
+    limit = rack.sent_time(c, ack) + c.rtt.rto - c.tcp.scheduler.now
+    return min(pto, limit) if limit > 0 else pto
 
 
 def _probe(c: Connection) -> bool:

@@ -95,7 +95,7 @@ def enter_loss(c: Connection, board: Scoreboard) -> None:
     if reducing:
         undo.remember(c, probed=probed)
     c.congestion.timed_out(flight, c.mss, again=not reducing)
-    c.congestion.cwnd = c.snd_max - c.snd_una - board.outside + c.mss
+    c.congestion.cwnd = segmentation.in_flight(c, board) + c.mss
     if disordered and arrived >= c.tcp.settings.reordering * c.mss:
         memory.reordering = min(memory.reordering, c.tcp.settings.reordering)
     board.reducing = -1
