@@ -68,16 +68,12 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
             segment_arrives(self, Segment(packet, start, seq, ack, flags, window))
             return
         window <<= self.snd_shift
+        news = window > self.snd_wnd or not window or rcv_nxt != self.snd_wl1  # of two windows the larger is the later
         if moved:
             recovery.acknowledged(self, una + moved, echo)
-        elif (
-            not size
-            and (self.board is not None or not self.sack)
-            and 0 < window <= self.snd_wnd
-            and rcv_nxt == self.snd_wl1
-        ):
+        elif not size and not news and (self.board is not None or not self.sack):
             recovery.duplicate(self)
-        if window != self.snd_wnd and (moved or window > self.snd_wnd or not window or rcv_nxt != self.snd_wl1):
+        if window != self.snd_wnd and (moved or news):
             self.snd_wnd = window
             if window > self.max_snd_wnd:
                 self.widen(window)
