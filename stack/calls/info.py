@@ -7,7 +7,7 @@ from math import inf
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
-from ...transport.tcp import controllers, early, ecn, newreno, pacing, window
+from ...transport.tcp import controllers, early, ecn, pacing, window
 from ...transport.tcp.bbr import Bbr
 from ...transport.tcp.segmentation import segments
 from ...transport.tcp.state import OPENING, State
@@ -229,7 +229,7 @@ def _unacknowledged(c: Connection, segments_out: int) -> int:
 
 def _sacked(c: Connection, board: Scoreboard) -> int:
     early = sum(segments(c, start, end, _COUNTED) for start, end in board.sacked)
-    return early + _segments(board.departed, newreno.unit(c))
+    return early + _segments(board.departed, c.mss)
 
 
 def _segments(size: int, mss: int) -> int:
