@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import Final
 
 import construct
@@ -46,6 +47,8 @@ TcpHeader: Final = construct.Struct(
 HEADER: Final = fixed_part(TcpHeader)
 HEADER_SIZE: Final = HEADER.size
 CHECKSUM_OFFSET: Final = 16
+SEQUENCE_NUMBER_OFFSET: Final = 4
+SEQUENCE_NUMBER: Final = Struct(">I")
 
 _NAMES: Final = ((SYN, "SYN"), (FIN, "FIN"), (RST, "RST"), (PSH, "PSH"), (ACK, "ACK"), (URG, "URG"), (ECE, "ECE"),
     (CWR, "CWR"))  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from ...link.packet import PARTIAL, Packet
 from . import acks, early, ecn, sack, segmentation, sizes, timers, undo, urgent, window
 from . import options as wire_options
-from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SYN, TCP
+from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SEQUENCE_NUMBER, SEQUENCE_NUMBER_OFFSET, SYN, TCP
 from .sequence import MASK
 from .state import OPENING, State
 
@@ -183,17 +183,45 @@ def send_syn(c: Connection) -> None:
 
 def transmit(c: Connection, start: int, size: int, flags: int) -> None:
     """Send one packet: ``size`` bytes from sequence number ``start`` on, or none."""
-    acknowledged = c.rcv_nxt
+    header = _header(c, start, size, flags)
+    if c.snd_up > start:
+        urgent.mark(c, header, start)
+    if c.telling and not _tell(c, header, size):
+        flags &= ~ACK  # a segment of its own says what has arrived
+    if flags & ACK:
+        _acknowledges(c, size)
+    if size or flags & FIN:
+        _account(c, start, start + size + (flags & FIN))
+        _send(c, [header, *c.buffer.slices(start, size)] if size else [header], size)
+    else:
+        _send(c, [header], 0)
+
+
+def transmit_train(c: Connection, start: int, size: int, count: int) -> None:
+    """Send ``count`` packets of new data from ``start`` on, of ``size`` bytes each and pushed, which differ in nothing
+    but their numbers: nothing is urgent, marked, or to be told by options."""
+    template = _header(c, start, size, ACK | PSH)
+    _acknowledges(c, size)
+    after = start + size * count
+    _account(c, start, after)
+    slices = c.buffer.slices
+    for number in range(start, after, size):
+        header = bytearray(template)
+        SEQUENCE_NUMBER.pack_into(header, SEQUENCE_NUMBER_OFFSET, number & MASK)
+        _send(c, [header, *slices(number, size)], size)
+
+
+def _header(c: Connection, start: int, size: int, flags: int) -> bytearray:
     field = window.offer(c)
     if c.ecn:
         flags |= ecn.flags(c, start, size)
     if c.timestamps:
-        header = bytearray(
+        return bytearray(
             _HEADER_TIMESTAMPS.pack(
                 c.local[1],
                 c.remote[1],
                 start & MASK,
-                acknowledged & MASK,
+                c.rcv_nxt & MASK,
                 _DATA_OFFSET_TIMESTAMPS | flags,
                 field,
                 _pseudo(c, size + 32),
@@ -203,36 +231,29 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
                 c.ts_recent,
             )
         )
-    else:
-        header = bytearray(
-            HEADER.pack(
-                c.local[1],
-                c.remote[1],
-                start & MASK,
-                acknowledged & MASK,
-                _DATA_OFFSET | flags,
-                field,
-                _pseudo(c, size + 20),
-                0,
-            )
+    return bytearray(
+        HEADER.pack(
+            c.local[1],
+            c.remote[1],
+            start & MASK,
+            c.rcv_nxt & MASK,
+            _DATA_OFFSET | flags,
+            field,
+            _pseudo(c, size + 20),
+            0,
         )
-    if c.snd_up > start:
-        urgent.mark(c, header, start)
-    if c.telling and not _tell(c, header, size):
-        flags &= ~ACK  # a segment of its own says what has arrived
-    if flags & ACK:
-        if acknowledged != c.rcv_acked or c.telling:
-            acks.sent(c)
-        if size and c.ato and c.tcp.scheduler.now - c.data_at < c.ato:
-            c.pingpong += 1  # a conversation: acknowledgments ride on answers
-        c.rcv_acked = acknowledged
-        c.must_acknowledge = False
-        c.acknowledge_at = _NEVER
-    if size or flags & FIN:
-        _account(c, start, start + size + (flags & FIN))
-        _send(c, [header, *c.buffer.slices(start, size)] if size else [header], size)
-    else:
-        _send(c, [header], 0)
+    )
+
+
+def _acknowledges(c: Connection, size: int) -> None:
+    """A packet with ``size`` bytes acknowledges all that has arrived."""
+    if c.rcv_nxt != c.rcv_acked or c.telling:
+        acks.sent(c)
+    if size and c.ato and c.tcp.scheduler.now - c.data_at < c.ato:
+        c.pingpong += 1  # a conversation: acknowledgments ride on answers
+    c.rcv_acked = c.rcv_nxt
+    c.must_acknowledge = False
+    c.acknowledge_at = _NEVER
 
 
 def _tell(c: Connection, header: bytearray, size: int) -> bool:

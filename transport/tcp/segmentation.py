@@ -191,7 +191,7 @@ def _cut_written(c: Connection, pieces: Pieces, nagle: int, most: int) -> int:
 def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> int:
     """A short way for large writes: where nothing is in the way, each piece goes out as it is cut. A piece that waits
     is filled up first. Returns up to where the windows go, 0 if something is in the way."""
-    cwnd, queue = c.congestion.cwnd, pieces.queue
+    cwnd, queue, packets = c.congestion.cwnd, pieces.queue, pieces.packets
     una, start, mss = c.snd_una, c.snd_nxt, c.mss
     if c.board is not None or c.pacer is not None or c.snd_up > una or cwnd < 2 * goal or c.search is not None:
         return 0
@@ -199,19 +199,21 @@ def _send_whole(c: Connection, pieces: Pieces, end: int, goal: int) -> int:
         return 0
     edge = una + min(c.snd_wnd, (cwnd - pieces.padding) // mss * mss)
     limit = min(end - 1, edge)
-    packets, patience, simple = pieces.packets, c.max_snd_wnd >> 1, c.tso_size >= goal > mss
+    first, patience = start, c.max_snd_wnd >> 1
+    alike = c.tso_size >= goal > mss and not c.ecn and not c.telling
     while (after := start + goal) <= limit:
         flags = ACK
         if after > pieces.pushed + patience:
             pieces.pushed = after
             flags = ACK | PSH
         c.snd_nxt = after
-        if simple:
+        if alike:
             packets.append(after << 1 | (flags != ACK))
-            output.transmit(c, start, goal, ACK | PSH)
         else:
             _transmit(c, pieces, start, goal, flags)
         start = after
+    if alike and start > first:
+        output.transmit_train(c, first, goal, (start - first) // goal)
     if queue and start >= queue[-1] >> SHIFT:
         pieces.drop_first()
     if len(packets) > FEW:
