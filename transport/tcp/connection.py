@@ -379,7 +379,7 @@ class Connection:
             self.unsent_full = self.unsent * 2 >= low_water
         if len(data):
             segmentation.written(self, more=more, record=record)
-            if not self.room_wanted and self.pieces is not None and send_memory.crowded(self, self.pieces):
+            if not self.room_wanted and send_memory.crowded(self):
                 self.room_wanted = True
         self.mark()
 

@@ -16,8 +16,9 @@ from .pieces import RECORD, SHIFT
 
 if TYPE_CHECKING:
     from .connection import Connection
-    from .pieces import Pieces
 
+#: Room for so much, in bytes, is plenty.
+_PLENTY: Final = 1 << 18
 #: What a piece costs beside its data, in bytes.
 _BESIDE: Final = 768
 #: For what the window takes, memory is reckoned in pieces of one segment: what is around it, and beside.
@@ -42,8 +43,19 @@ def held(c: Connection) -> int:
     return size + count * _BESIDE
 
 
+def _held_at_most(c: Connection) -> int:
+    """What `held` is not above: quickly known."""
+    pieces, size = c.pieces, c.buffer.end - c.buffer.start
+    if pieces is None:
+        return size
+    return size + (len(pieces.packets) + len(pieces.queue) + size // c.size_goal + 1) * _BESIDE
+
+
 def room(c: Connection) -> int:
-    """How many bytes a write would take."""
+    """How many bytes a write would take; of more than it is wise to write at once, it need not be said exactly."""
+    least = c.snd_limit - _held_at_most(c)
+    if least >= _PLENTY:
+        return least
     goal, now = c.size_goal, segmentation.sendable(c)
     spare = _spare(c, now)
     used = held(c) + spare
@@ -72,12 +84,10 @@ def writable(c: Connection) -> bool:
     return used < c.snd_limit and (c.snd_limit - used) * 2 >= used
 
 
-def crowded(c: Connection, pieces: Pieces) -> bool:
+def crowded(c: Connection) -> bool:
     """Whether a writer has filled two thirds, and is to be told when there is room again."""
-    size, limit = c.buffer.end - c.buffer.start, c.snd_limit * 2
-    if not pieces.written and (size + (len(pieces.packets) + len(pieces.queue)) * _BESIDE) * 3 <= limit:
-        return False  # it need not be known exactly
-    return held(c) * 3 > limit
+    limit = c.snd_limit * 2
+    return _held_at_most(c) * 3 > limit and held(c) * 3 > limit
 
 
 def follow(c: Connection) -> None:
