@@ -28,7 +28,7 @@ LONGEST_SLEEP = 3600.0
 #: An engine that has had nothing to do for so long gives memory back to the system, in seconds.
 IDLE = 1.0
 #: epoll counts milliseconds; the engine waits more finely if it is for less than this, in seconds.
-FINE = 0.002
+FINE = 0.001
 #: select(2) takes descriptors below this (FD_SETSIZE).
 _SELECTABLE = 1024
 

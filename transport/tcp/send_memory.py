@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 #: Room for so much, in bytes, is plenty.
-_PLENTY: Final = 1 << 18
+_PLENTY: Final = 1 << 17
 #: What a piece costs beside its data, in bytes.
 _BESIDE: Final = 768
 #: For what the window takes, memory is reckoned in pieces of one segment: what is around it, and beside.
@@ -46,7 +46,7 @@ def held(c: Connection) -> int:
 def _held_at_most(c: Connection) -> int:
     """What `held` is not above: quickly known."""
     pieces, size = c.pieces, c.buffer.end - c.buffer.start
-    if pieces is None:
+    if not size or pieces is None:
         return size
     return size + (len(pieces.packets) + len(pieces.queue) + size // c.size_goal + 1) * _BESIDE
 
