@@ -206,6 +206,8 @@ def _digest(
     if board.reducing >= 0 or board.echo:
         ecn.progress(c, board, delivered)
     _set_window(c, board, delivered, safe=moved > 0 and board.losses == losses, moved=moved)
+    if early and c.room_wanted and send_memory.room(c) >= c.size_goal:
+        c.notify = True  # nothing leaves the buffer, but there is room
     if c.rate is not None:
         c.rate.digested(c, delivered, board.losses - losses, flight, now)
     settle(c, board)

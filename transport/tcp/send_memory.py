@@ -51,17 +51,27 @@ def _held_at_most(c: Connection) -> int:
     return size + (len(pieces.packets) + len(pieces.queue) + size // c.size_goal + 1) * _BESIDE
 
 
+def _limit(c: Connection) -> int:
+    """What may be held. While losses are repaired nothing leaves the buffer, and the window is to be filled all the
+    same: what has arrived early counts less, up to half of the limit (a peer may lie)."""
+    limit, board = c.snd_limit, c.board
+    if board is None or c.options.send_buffer or not board.sacked.size:
+        return limit
+    return limit + min(board.sacked.size, limit >> 1)
+
+
 def room(c: Connection) -> int:
     """How many bytes a write would take; of more than it is wise to write at once, it need not be said exactly."""
-    least = c.snd_limit - _held_at_most(c)
+    limit = _limit(c)
+    least = limit - _held_at_most(c)
     if least >= _PLENTY:
         return least
     goal, now = c.size_goal, segmentation.sendable(c)
     spare = _spare(c, now)
     used = held(c) + spare
-    if used >= c.snd_limit:
+    if used >= limit:
         return spare
-    more = spare + -(-(c.snd_limit - used) // (goal + _BESIDE)) * goal
+    more = spare + -(-(limit - used) // (goal + _BESIDE)) * goal
     left = c.unsent + more - now
     return more + goal - left if 0 < left < goal else more
 
