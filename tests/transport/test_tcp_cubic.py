@@ -145,6 +145,27 @@ def test_a_train_of_acknowledgments_as_long_as_half_a_round_trip_ends_it_too() -
     assert rounds(HyStart(), *[0.01] * 9, pause=0.0015) == [250] * 2 + [-1] * 7
 
 
+def second_train(*times: float) -> bool:
+    """Whether conservative slow start begins with acknowledgments of 1000 bytes each at these times, in a round that
+    follows one of 100 which came a millisecond apart. Round trips take half a second."""
+    hystart = HyStart()
+    for step in range(100):
+        assert hystart.growth(1000, 1000 * (step + 1), 100_000, 0.5, step / 1000) == 1000
+    grown = [hystart.growth(1000, 100_000 + 1000 * step, 900_000, 0.5, 1 + now) for step, now in enumerate(times, 1)]
+    return 250 in grown
+
+
+def test_acknowledgments_that_a_busy_host_sees_together_are_a_train_still() -> None:
+    seen_at_once = [step / 1000 for step in range(400)]
+    seen_together = [step // 10 / 100 for step in range(400)]
+    assert second_train(*seen_at_once)
+    assert second_train(*seen_together)
+
+
+def test_a_pause_in_which_nothing_was_acknowledged_ends_a_train() -> None:
+    assert not second_train(*[step / 1000 for step in range(100)], *[0.02 + step / 1000 for step in range(100, 400)])
+
+
 def test_a_passing_delay_does_not() -> None:
     assert rounds(HyStart(), 0.1, 0.13, 0.1, 0.1)[-1] == 1000
 

@@ -5,6 +5,10 @@ HyStart, which Linux uses too: acknowledgments that follow each other without a 
 that the path is as good as full. What follows from it is RFC 9406's, the conservative slow start, as the sign may come
 too early. Also as in Linux, a round trip is held against the shortest of all rounds, not of the last one: a queue that
 grows by less than the threshold each round is found too.
+
+A process sees acknowledgments later than the kernel does, and several at once, when it was busy or had to wait for a
+processor: so a pause counts only as far as what was acknowledged in it does not account for it, at the pace of the
+round before.
 """
 
 from __future__ import annotations
@@ -34,9 +38,12 @@ class HyStart:
         "_conservative",
         "_current",
         "_heard",
+        "_pace",
+        "_pending",
         "_rounds",
         "_samples",
         "_shortest",
+        "_train",
         "_window_end",
     )
 
@@ -46,6 +53,10 @@ class HyStart:
         self._samples = 0
         #: When the round began, and when the last acknowledgment of its train came.
         self._began = self._heard = 0.0
+        #: The bytes that the train has acknowledged since the round began, and those since it was heard last.
+        self._train = self._pending = 0
+        #: Seconds for each byte in the train of the round before; 0 while that is not known.
+        self._pace = 0.0
         self._conservative = False
         #: The round trip that conservative slow start began with, if that was why; else 0.
         self._baseline = 0.0
@@ -58,8 +69,7 @@ class HyStart:
         """
         if ack > self._window_end:
             self._window_end = snd_nxt
-            self._current, self._samples = inf, 0
-            self._began = self._heard = now
+            self._begin_round(now)
             if self._conservative:
                 self._rounds += 1
                 if self._rounds >= _ROUNDS:
@@ -67,16 +77,34 @@ class HyStart:
         self._current = min(self._current, sample)
         self._shortest = min(self._shortest, sample)
         self._samples += 1
+        in_train = self._follows(size, now)
         if self._conservative:
             if self._samples < _SAMPLES or self._current >= self._baseline:
                 return size // _GROWTH_DIVISOR
             self._conservative = False  # it was jitter
-        elif self._samples >= _SAMPLES and (self._delayed() or self._full(now)):
+        elif self._samples >= _SAMPLES and (self._delayed() or (in_train and self._full(now))):
             self._conservative = True
             self._rounds = 0
-        if now - self._heard <= _PAUSE:
-            self._heard = now
         return size
+
+    def _begin_round(self, now: float) -> None:
+        self._current, self._samples = inf, 0
+        if self._train:
+            self._pace = (self._heard - self._began) / self._train
+        self._began = self._heard = now
+        self._train = self._pending = 0
+
+    def _follows(self, size: int, now: float) -> bool:
+        """Whether the acknowledgment of ``size`` bytes belongs to the train that the round began with."""
+        if now == self._began:
+            return True
+        self._pending += size
+        if now - self._heard > _PAUSE + self._pending * self._pace:
+            return False
+        self._heard = now
+        self._train += self._pending
+        self._pending = 0
+        return True
 
     def _delayed(self) -> bool:
         """Whether round trips have become longer."""
@@ -85,6 +113,6 @@ class HyStart:
         return self._current >= shortest + max(_MIN_THRESHOLD, min(shortest / 8, _MAX_THRESHOLD))
 
     def _full(self, now: float) -> bool:
-        """Whether a train of acknowledgments is as long as half of the round trip."""
+        """Whether a train of acknowledgments that has not ended yet is as long as half of the round trip."""
         self._baseline = 0.0
-        return now - self._heard <= _PAUSE and now - self._began > (self._shortest + _AGGREGATION) / 2
+        return now - self._began > (self._shortest + _AGGREGATION) / 2
