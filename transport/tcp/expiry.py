@@ -86,6 +86,9 @@ def _probe_window(c: Connection) -> None:
     c.persist_backoff += 1
     if not c.snd_wnd or not segmentation.send_now(c):
         output.probe(c)
+    else:
+        c.tail_probed = c.snd_max  # as on Linux, no other probe goes before the time-out
+        c.retransmit_at = now + c.rtt.rto
     timers.set_persist(c)
 
 

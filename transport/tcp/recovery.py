@@ -217,7 +217,7 @@ def settle(c: Connection, board: Scoreboard) -> None:
     """After an acknowledgment was digested: timers; is everything in order again?"""
     if c.reorder_at < c.timer_when:
         timers.arm(c, c.reorder_at)
-    if board.intact and not c.recovering:
+    if board.open and not c.recovering:
         if board.calm:
             c.board = None
             c.resent_since = 0.0

@@ -184,6 +184,11 @@ class Scoreboard:
         return not (self.outside or self.after_timeout or self.tail_end or self.resent.size)
 
     @property
+    def open(self) -> bool:
+        """The same, but for a tail loss probe that is on its way."""
+        return not (self.outside or self.after_timeout) and (self.tail_end > 0 or not self.resent.size)
+
+    @property
     def calm(self) -> bool:
         """Nothing is out of the ordinary any more."""
         return self.intact and not self.echo and self.reducing < 0

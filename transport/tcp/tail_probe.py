@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, output, rack, recovery, segmentation, timers
+from . import ecn, newreno, output, rack, recovery, segmentation, timers
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -27,9 +27,13 @@ def waits(c: Connection) -> bool:
         return False  # the peer has reneged (recovery.py)
     now, rto = c.tcp.scheduler.now, c.rtt.rto
     since = max(c.unacknowledged_since, c.sent_at)
-    if (board is not None and (c.recovering or not board.intact)) or c.tail_probed > c.snd_una:
+    if board is not None and (c.recovering or not board.open):
         due = c.unacknowledged_since + rto
         if now >= due:
+            return False
+    elif c.tail_probed > c.snd_una:
+        due = _after_probe(c) + rto
+        if now >= due - _GRAIN:
             return False
     else:
         alone = segmentation.segments(c, c.snd_una, c.snd_max, 2) == 1
@@ -44,6 +48,17 @@ def waits(c: Connection) -> bool:
     c.retransmit_at = due
     timers.arm(c, due)
     return True
+
+
+def _after_probe(c: Connection) -> float:
+    """A probe is on its way: since when the time-out counts. As on Linux that is the probe, or what is the first
+    segment by now once others were acknowledged or sent."""
+    if c.tail_probed == c.snd_max and c.sent_at >= c.unacknowledged_since:
+        return c.sent_at
+    board = c.board
+    if board is None:
+        return rack.sent_time(c, c.snd_una)
+    return c.tcp.scheduler.now - newreno.head_time(c, board)
 
 
 def _limit(c: Connection) -> float:
