@@ -20,6 +20,7 @@ class Counts:
         "data_segments_in",
         "data_segments_out",
         "data_segments_resent",
+        "data_sent_at",
         "delivered_marked",
         "early_segments",
         "held",
@@ -45,6 +46,8 @@ class Counts:
         self.data_segments_resent = self.bytes_resent = 0
         #: SYNs and lone FINs, each once.
         self.controls = 0
+        #: When data were sent last, once a FIN was sent alone; else 0.
+        self.data_sent_at = 0.0
         #: A listener made the connection.
         self.passive = False
         #: Segments of ours that the peer acknowledged with a sign that packets were marked (RFC 3168: ECE).

@@ -33,7 +33,8 @@ class _Batch(NamedTuple):
 
 
 class DeliveryRate:
-    """The estimator of one connection, and its latest sample; sizes in bytes, times in seconds.
+    """The estimator of one connection, and its latest sample; sizes in bytes, small segments counting as full ones (as
+    on Linux, which counts segments); times in seconds.
 
     ``delivered`` counts everything that has arrived. Of the last acknowledgment: ``acked`` (what it told to have
     arrived), ``lost`` (what it showed to be lost), ``inflight`` and ``prior_inflight`` (what was in the network after
@@ -64,14 +65,15 @@ class DeliveryRate:
         "size",
     )
 
-    def __init__(self, snd_max: int, now: float) -> None:
+    def __init__(self, snd_max: int, now: float, *, begun: bool) -> None:
+        """``begun``: data were sent before."""
         #: Data below were sent before the log began.
         self._since = snd_max
         self._log: list[_Batch] = []
         self.delivered = 0
         self._delivered_time = self._first_sent = now
         #: Samples are limited by the user until ``delivered`` is above this; 0: they are not (C.app_limited).
-        self._limited_until = 0
+        self._limited_until: float = 0 if begun else inf
         self.acked = self.lost = self.inflight = self.prior_inflight = 0
         self.recovering = self.after_timeout = False
         self.rtt = inf
@@ -104,7 +106,7 @@ class DeliveryRate:
     def check(self, c: Connection) -> None:
         """The user is about to write: has it left the window unfilled until now (§3.4)?"""
         outside = c.board.outside if c.board is not None else 0
-        flight = c.snd_max - c.snd_una - outside
+        flight = c.snd_max - c.snd_una - outside + _padding(c)
         if c.unsent < c.mss and flight < c.congestion.cwnd and (c.board is None or not c.board.lost.size):
             self.limit(flight)
 
@@ -126,7 +128,7 @@ class DeliveryRate:
         elif len(log) > _LOG and log[len(log) >> 1].end <= una:
             del log[: len(log) >> 1]
         self.lost = 0
-        self.inflight = c.snd_max - una
+        self.inflight = c.snd_max - una + _padding(c)
         self.prior_inflight = self.inflight + size
         self.recovering = self.after_timeout = False
         self._sample(c, entry, size, now)
@@ -178,3 +180,8 @@ class DeliveryRate:
             rate = self.size / self.interval
             if not self.app_limited or rate >= self.noted:
                 self.noted, self.noted_app_limited = rate, self.app_limited
+
+
+def _padding(c: Connection) -> int:
+    """How many bytes the small segments on the way are short of full ones."""
+    return c.pieces.padding if c.pieces is not None else 0

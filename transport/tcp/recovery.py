@@ -62,15 +62,17 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
     else:
         _measure_handshake(c, ack, echo)
     control, pieces = c.congestion, c.pieces
+    full = ack - una
+    if pieces is not None and pieces.padding:
+        full += pieces.settle(ack)
     if c.cwnd_limited or (control.cwnd < control.ssthresh and validation.in_use(c)):
-        full = ack - una + (pieces.settle(ack) if pieces is not None and pieces.padding else 0)
         control.acknowledged(full, c.mss, ack, c)
     patience = rtt.pto or rtt.rto
     if 2 * rtt.pto > rtt.rto and ack < c.snd_max:
         patience = tail_probe.patience(c, ack)
     _advance(c, ack, now, patience)
     if c.rate is not None:
-        c.rate.advanced(c, ack - una, now)
+        c.rate.advanced(c, max(full, c.mss), now)  # a FIN is a segment
 
 
 def _measure_handshake(c: Connection, ack: int, echo: int) -> None:
@@ -194,8 +196,9 @@ def _digest(
     board.original_arrived = board.resent_lost = False
     delivered, early = _deliver(c, board, ack, echo, blocks)
     delivered += early
+    full = moved
     if moved:
-        full = moved + (c.pieces.missing(una, ack) if c.pieces is not None else 0)
+        full += c.pieces.missing(una, ack) if c.pieces is not None else 0
         _advance(c, ack, now, c.rtt.rto)
         delivered = newreno.settle(c, board, full, delivered)
     if reported:
@@ -209,7 +212,7 @@ def _digest(
     if early and c.room_wanted and send_memory.room(c) >= c.size_goal:
         c.notify = True  # nothing leaves the buffer, but there is room
     if c.rate is not None:
-        c.rate.digested(c, delivered, board.losses - losses, flight, now)
+        c.rate.digested(c, delivered + full - moved, board.losses - losses, flight, now)
     settle(c, board)
 
 

@@ -99,6 +99,7 @@ def send_data(c: Connection) -> None:
     if _ends(c) and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
         c.snd_nxt = end + 1
         c.counts.controls += 1
+        c.counts.data_sent_at = c.sent_at
         if pieces is not None:
             pieces.packets.append(end + 1 << 1)
         output.transmit(c, end, 0, FIN | ACK)
