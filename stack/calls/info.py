@@ -65,6 +65,11 @@ _OPTION_FAST_OPEN_CHILD: Final = 128
 _CA_OPEN, _CA_DISORDER, _CA_CWR, _CA_RECOVERY, _CA_LOSS = range(5)
 _INFINITE_SSTHRESH: Final = 0x7FFFFFFF
 _NO_LIMIT: Final = (1 << 64) - 1
+#: What a peer takes that does not say, in bytes (RFC 9293 §3.7.1, MUST-15); and the least that Linux takes one to send.
+_DEFAULT_MSS: Final = 536
+_LEAST_MSS: Final = 88
+#: Fields that say how long ago something was.
+_SINCE: Final = ("last_data_sent", "last_data_recv", "last_ack_recv")
 #: So many packets are looked at to tell how many segments are on the way.
 _COUNTED: Final = 1000
 
@@ -88,13 +93,61 @@ def tcp_info(socket: Any) -> bytes:
     ago something was, else in microseconds; rates in bytes/s. The delivery rate is measured from the first call on."""
     connection: Connection | None = socket.connection
     if connection is None:
-        values = {"state": STATES[State.LISTEN if socket.listening else State.CLOSED]}
-        if socket.listening:  # the kernel reuses two fields for the accept queue
-            values |= {"unacked": socket.listener.waiting, "sacked": socket.backlog}
-    else:
-        controllers.measure_rate(connection)
-        values = _states(connection) | _times(connection) | _sizes(connection) | _counts(connection)
+        return _pack(_listener(socket) if socket.listening else _fresh(socket))
+    controllers.measure_rate(connection)
+    values = _states(connection) | _times(connection) | _sizes(connection) | _counts(connection)
+    if connection.snd_una == connection.iss and not connection.counts.passive:
+        values |= _unanswered(connection)
     return _pack(values)
+
+
+def _listener(socket: Any) -> dict[str, int]:
+    """The kernel reuses two fields for the accept queue."""
+    queue = {"state": STATES[State.LISTEN], "unacked": socket.listener.waiting, "sacked": socket.backlog}
+    return _unused(socket) | queue
+
+
+def _fresh(socket: Any) -> dict[str, int]:
+    """Of a socket without a connection: what one would begin with. Nothing was ever sent or heard."""
+    tcp = socket.calls.host.tcp
+    return _unused(socket) | {
+        "state": STATES[State.CLOSED],
+        "flags": 1,
+        "rto": _microseconds(tcp.settings.initial_rto),
+        "rttvar": _microseconds(tcp.settings.initial_rto / 4),
+        "min_rtt": _LIMITS["min_rtt"],
+        "snd_mss": _DEFAULT_MSS,
+        "snd_ssthresh": _INFINITE_SSTHRESH,
+        **dict.fromkeys(_SINCE, _milliseconds(tcp.scheduler.now)),
+    }
+
+
+def _unanswered(c: Connection) -> dict[str, int]:
+    """Of a connection whose SYN got no answer but perhaps a RST. A SYN that was sent again counts as lost."""
+    values = {
+        "options": 0,
+        "window_scales": 0,
+        "advmss": c.announced_mss,
+        "snd_cwnd": c.tcp.settings.initial_window,
+        "rcv_mss": _LEAST_MSS,
+        "rcv_space": 0,
+        **dict.fromkeys(_SINCE, _milliseconds(c.tcp.scheduler.now)),
+    }
+    if c.retries:
+        half = c.tcp.settings.initial_window * 7 // 10
+        values |= {"ca_state": _CA_LOSS, "lost": 1, "retrans": 1, "snd_cwnd": 1, "snd_ssthresh": half}
+    return values
+
+
+def _unused(socket: Any) -> dict[str, int]:
+    limit = _rate(socket.options.max_pacing_rate)
+    settings = socket.calls.host.tcp.settings
+    return {
+        "snd_cwnd": settings.initial_window,
+        "reordering": settings.reordering,
+        "pacing_rate": limit,
+        "max_pacing_rate": limit,
+    }
 
 
 def congestion_info(socket: Any) -> bytes:
@@ -116,7 +169,7 @@ def _states(c: Connection) -> dict[str, int]:
         "ca_state": _congestion_state(c),
         "retransmits": c.retries,
         "probes": c.persist_probes + _keepalive_probes(c),
-        "backoff": c.rtt.backoff or c.persist_backoff,
+        "backoff": c.state is not State.CLOSED and (c.rtt.backoff or c.persist_backoff),
         "options": c.state is not State.SYN_SENT and _options(c),
         "window_scales": c.state is not State.SYN_SENT and c.snd_shift | c.rcv_shift << 4,
         "flags": int(c.rate is None or c.rate.noted_app_limited),
@@ -153,7 +206,7 @@ def _times(c: Connection) -> dict[str, int]:
     return {
         "rto": _microseconds(rtt.rto),
         "ato": _microseconds(min(c.ato, c.options.timing.max_delay) if c.options.timing is not None else c.ato),
-        "last_data_sent": _milliseconds(now - c.sent_at),
+        "last_data_sent": _milliseconds(now - (counts.data_sent_at or c.sent_at)),
         "last_data_recv": _milliseconds(now - c.data_at) if c.data_at > -inf else heard,
         "last_ack_recv": heard,
         "rtt": _microseconds(rtt.srtt),
