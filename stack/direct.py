@@ -210,8 +210,10 @@ class HostSocket(kernel.socket):
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         if bufsize < 0:
             raise ValueError("negative buffersize in recv")
+        if not bufsize:
+            return b""  # as CPython has it: nobody is asked
         if isinstance(self.calls, StreamSocket):
-            if flags & n.MSG_WAITALL and bufsize:
+            if flags & n.MSG_WAITALL:
                 return self._receive_all(bufsize, flags & ~n.MSG_WAITALL)
             return self._receive(bufsize, flags)
         return bytes(self._datagram(flags)[0][:bufsize])

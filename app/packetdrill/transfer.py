@@ -164,8 +164,9 @@ def _put_datagram(
 # -- receiving
 
 
-def _read(process: Process, fd: Expression, buffer: Expression, size: Expression) -> Waiting:
-    return _recv(process, fd, buffer, size, _NO_FLAGS)
+def _read(process: Process, fd: Expression, buffer: Expression, size: Expression) -> int | Waiting:
+    process.descriptor(fd)
+    return _recv(process, fd, buffer, size, _NO_FLAGS) if number(size) else 0
 
 
 def _recv(process: Process, fd: Expression, buffer: Expression, size: Expression, flags: Expression) -> Waiting:
@@ -192,7 +193,10 @@ def _recvfrom(
 
 
 def _readv(process: Process, fd: Expression, pieces: Expression, count: Expression) -> Waiting:
-    got = yield from _get(process, process.descriptor(fd), space(pieces), _NO_FLAGS)
+    descriptor = process.descriptor(fd)
+    if not space(pieces):
+        return 0
+    got = yield from _get(process, descriptor, space(pieces), _NO_FLAGS)
     return len(got.data)
 
 

@@ -47,10 +47,10 @@ def receive(self: StreamSocket, size: int, flags: int = 0) -> bytes:
             connection.consume(len(data))
         if data or not size:
             return data
-    return _nothing(self, connection, size)
+    return _nothing(self, connection)
 
 
-def _nothing(self: StreamSocket, connection: Connection | None, size: int) -> bytes:
+def _nothing(self: StreamSocket, connection: Connection | None) -> bytes:
     """What there is to say without data."""
     if connection is not None and connection.at_end:
         return b""
@@ -60,7 +60,7 @@ def _nothing(self: StreamSocket, connection: Connection | None, size: int) -> by
         return b""
     if connection is None:
         raise error(errno.ENOTCONN)
-    if connection.state in _OVER or size == 0:
+    if connection.state in _OVER:
         return b""
     raise error(errno.EAGAIN)
 
