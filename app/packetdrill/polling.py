@@ -28,6 +28,13 @@ _ADD, _DELETE = CONSTANTS["EPOLL_CTL_ADD"], CONSTANTS["EPOLL_CTL_DEL"]
 _MODIFY: Final = CONSTANTS["EPOLL_CTL_MOD"]
 _ONE_SHOT: Final = select.EPOLLONESHOT & _UNTOUCHED
 _EDGE: Final = select.EPOLLET & _UNTOUCHED
+#: Bits that say how to watch; what is left of an interest that is switched off.
+_PRIVATE: Final = _EDGE | _ONE_SHOT | CONSTANTS["EPOLLWAKEUP"] | CONSTANTS["EPOLLEXCLUSIVE"]
+_EXCLUSIVE: Final = CONSTANTS["EPOLLEXCLUSIVE"]
+#: What may be asked for beside it.
+_WITH_EXCLUSIVE: Final = (
+    _EXCLUSIVE | _EDGE | select.EPOLLIN | select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP | CONSTANTS["EPOLLWAKEUP"]
+)
 
 
 def _limit(process: Process, milliseconds: Expression) -> float | None:
@@ -84,16 +91,21 @@ def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: E
     if process.table.get(key) is instance:
         raise error(errno.EINVAL)
     process.descriptor(fd)
-    if what not in (_ADD, _DELETE, _MODIFY):
-        raise error(errno.EINVAL)
     if what == _DELETE:
         if interests.pop(key, None) is None:
             raise error(errno.ENOENT)
         return 0
+    struct = structs(event)[0]
+    events = number(struct.get("events") or Number(0)) & _UNTOUCHED | select.EPOLLERR | select.EPOLLHUP
+    if events & _EXCLUSIVE and (what == _MODIFY or events & ~_WITH_EXCLUSIVE):
+        raise error(errno.EINVAL)
+    if what not in (_ADD, _MODIFY):
+        raise error(errno.EINVAL)
     if (what == _ADD) == (key in interests):
         raise error(errno.EEXIST if key in interests else errno.ENOENT)
-    struct = structs(event)[0]
-    interests[key] = Interest(number(struct.get("events") or Number(0)) & _UNTOUCHED, event_data(struct))
+    if what == _MODIFY and interests[key].events & _EXCLUSIVE:
+        raise error(errno.EINVAL)
+    interests[key] = Interest(events, event_data(struct))
     return 0
 
 
@@ -141,13 +153,13 @@ def _ready(process: Process, instance: Epoll, most: int) -> list[tuple[int, int]
         if not isinstance(opened, Descriptor):
             del instance.interests[key]  # closed
             continue
-        bits = opened.socket.readiness() & (interest.events | _ALWAYS)
+        bits = opened.socket.readiness() & interest.events
         seen = interest.events & _EDGE and interest.reported == opened.changes
-        if len(found) < most and interest.events & ~(_EDGE | _ONE_SHOT) and bits and not seen:
+        if len(found) < most and bits and not seen:
             found.append((bits, interest.data))
             interest.reported = opened.changes
             if interest.events & _ONE_SHOT:
-                interest.events = 0
+                interest.events &= _PRIVATE
     return found
 
 
