@@ -125,7 +125,10 @@ def repaired(c: Connection) -> None:
 
 
 def due(c: Connection, owed: int) -> bool:
-    """At the end of a batch: whether to acknowledge now. If not, the timer will see to the ``owed`` bytes."""
+    """At the end of a batch: whether to acknowledge now. If not, the timer will see to the ``owed`` bytes; they are
+    judged once, whatever else there is to do meanwhile."""
+    if c.rcv_nxt == c.delayed and c.reassembly is None:
+        return False
     if owed > c.rcv_mss and (not c.readable or window.select(c) >= c.rcv_adv - c.rcv_acked):
         return True  # if the window cannot keep up, reading will tell that it has moved
     if c.quick and c.pingpong < PINGPONG:
@@ -167,6 +170,7 @@ def _delay(c: Connection) -> bool:
     if c.acknowledge_at <= c.tcp.scheduler.now + ato / 4:
         return True  # the timer is about to fire
     _wait(c, ato)
+    c.delayed = c.rcv_nxt
     return False
 
 

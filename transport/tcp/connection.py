@@ -84,6 +84,7 @@ class Connection:
         "cwnd_limited",
         "data_at",
         "deferred",
+        "delayed",
         "dirty",
         "dsack",
         "early",
@@ -279,6 +280,8 @@ class Connection:
         self.rcv_mss = acks.LEAST_MSS
         self.last_size = self.quick = self.pushed = 0
         self.ato = 0.0
+        #: RCV.NXT when an ACK began to wait.
+        self.delayed = -1
         self.rcv_buffer = self.rcv_ratio = self.rcv_clamp = self.rcv_ssthresh = 0
         self.right_sizing: RightSizing | None = None
         self.pingpong = 0 if self.options.quick_ack else acks.PINGPONG
