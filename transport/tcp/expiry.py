@@ -82,13 +82,15 @@ def _probe_window(c: Connection) -> None:
     if tries >= limit:
         c.end(c.soft_error or errno.ETIMEDOUT)
         return
-    c.persist_probes += 1
-    c.persist_backoff += 1
-    if not c.snd_wnd or not segmentation.send_now(c):
-        output.probe(c)
-    else:
+    if c.snd_wnd and segmentation.send_now(c):
         c.tail_probed = c.snd_max  # as on Linux, no other probe goes before the time-out
         c.retransmit_at = now + c.rtt.rto
+        c.persist_backoff = c.persist_probes = 0
+        c.persist_since = -inf
+        return
+    c.persist_probes += 1
+    c.persist_backoff += 1
+    output.probe(c)
     timers.set_persist(c)
 
 
