@@ -20,6 +20,10 @@ _BPF_EXTENSIONS: Final = 64
 #: A name, of at least one byte.
 _ANY_SIZE: Final = 1
 _COOKIE_SIZE: Final = 8
+_LAUNCH_TIME_SIZE: Final = 8
+_LAUNCH_TIME_FLAGS: Final = 3
+#: Of struct tcp_md5sig.
+_MD5_SIZE: Final = 216
 #: SO_TXREHASH: whatever net.core.txrehash says.
 _DEFAULT_REHASH: Final = 255
 
@@ -68,6 +72,18 @@ def _get_cookie(socket: Any, size: int) -> bytes:
     return id(socket).to_bytes(_COOKIE_SIZE, sys.byteorder)
 
 
+def _get_launch_time(socket: Any) -> bytes:
+    value: bytes = socket.values.get((n.SOL_SOCKET, n.SO_TXTIME), bytes(_LAUNCH_TIME_SIZE))
+    return value
+
+
+def _set_launch_time(socket: Any, value: bytes) -> None:
+    """A clock, and flags (struct sock_txtime). Kept: no card here waits for a time."""
+    if len(value) != _LAUNCH_TIME_SIZE or int.from_bytes(value[4:], sys.byteorder) & ~_LAUNCH_TIME_FLAGS:
+        raise error(errno.EINVAL)
+    socket.values[n.SOL_SOCKET, n.SO_TXTIME] = value
+
+
 _REFUSED: Final = Option(_refused(errno.EOPNOTSUPP), _refused(errno.EOPNOTSUPP))
 
 COMMON: Final[Options] = {
@@ -76,11 +92,12 @@ COMMON: Final[Options] = {
     **stored(n.SOL_SOCKET, n.SO_MARK),
     **stored(n.SOL_SOCKET, n.SO_BUSY_POLL, 0, 0),
     **stored(n.SOL_SOCKET, n.SO_BUF_LOCK, 0, 0, 3),
-    **stored(n.SOL_SOCKET, n.SO_INCOMING_CPU),
-    **stored(n.SOL_SOCKET, n.SO_BUSY_POLL_BUDGET, 0, 0, 65535),
+    **stored(n.SOL_SOCKET, n.SO_INCOMING_CPU, -1),
+    (n.SOL_SOCKET, n.SO_TXTIME): Option(_get_launch_time, _set_launch_time, size=_ANY_SIZE),
+    (n.SOL_SOCKET, n.SO_BUSY_POLL_BUDGET): Option(_refused(errno.ENOPROTOOPT), _ignored, 0, 65535),
     (n.SOL_SOCKET, n.SO_INCOMING_NAPI_ID): Option(_constant(0)),
     (n.SOL_SOCKET, n.SO_COOKIE): Option(_get_cookie, sized=True),
-    (n.SOL_SOCKET, n.SO_RESERVE_MEM): _REFUSED,
+    (n.SOL_SOCKET, n.SO_RESERVE_MEM): Option(_constant(0), _refused(errno.EOPNOTSUPP), 0),
     (n.SOL_SOCKET, n.SO_BSDCOMPAT): Option(_constant(0), _ignored),
     (n.SOL_SOCKET, n.SO_BPF_EXTENSIONS): Option(_constant(_BPF_EXTENSIONS)),
     (n.SOL_SOCKET, n.SO_PASSCRED): _REFUSED,
@@ -150,6 +167,15 @@ def _get_clock(socket: Any) -> bytes:
     return (clock & 0xFFFFFFFF).to_bytes(4, sys.byteorder)
 
 
+def _set_repair(_: Any, value: int) -> None:
+    if value == 1:
+        raise error(errno.EPERM)
+
+
+def _set_queue_seq(socket: Any, _: int) -> None:
+    raise error(errno.EINVAL if socket.connection is None and not socket.listening else errno.EPERM)
+
+
 _NOT_REPAIRING: Final = Option(_refused(errno.EINVAL), _refused(errno.EPERM))
 
 STREAM: Final[Options] = {
@@ -170,10 +196,12 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_SAVED_SYN): Option(_get_saved_syn, sized=True),
     (n.IPPROTO_TCP, n.TCP_TIMESTAMP): Option(_get_clock, _refused(errno.EPERM)),
     # Nobody takes a connection of this stack apart and puts it together elsewhere, whatever his rights.
-    (n.IPPROTO_TCP, n.TCP_REPAIR): Option(_constant(0), _refused(errno.EPERM)),
+    (n.IPPROTO_TCP, n.TCP_REPAIR): Option(_constant(0), _set_repair, -1, 1),
     (n.IPPROTO_TCP, n.TCP_REPAIR_QUEUE): _NOT_REPAIRING,
-    (n.IPPROTO_TCP, n.TCP_QUEUE_SEQ): _NOT_REPAIRING,
+    (n.IPPROTO_TCP, n.TCP_QUEUE_SEQ): Option(_refused(errno.EINVAL), _set_queue_seq),
+    (n.IPPROTO_TCP, n.TCP_REPAIR_OPTIONS): Option(_refused(errno.ENOPROTOOPT), _refused(errno.EINVAL)),
     (n.IPPROTO_TCP, n.TCP_REPAIR_WINDOW): _NOT_REPAIRING,
+    (n.IPPROTO_TCP, n.TCP_MD5SIG): Option(_refused(errno.ENOPROTOOPT), _refused(errno.ENOPROTOOPT), size=_MD5_SIZE),
     (n.IPPROTO_TCP, n.TCP_ULP): Option(_constant(b""), _refused(errno.ENOENT), size=_ANY_SIZE),
     (n.IPPROTO_TCP, n.TCP_IS_MPTCP): Option(_constant(0)),
     **stored(n.IPPROTO_TCP, n.TCP_TX_DELAY, 0, 0, INT_MAX),

@@ -38,6 +38,10 @@ _MIN_RECEIVE_BUFFER: Final = 2304
 _MIN_SEND_BUFFER: Final = 4608
 #: net.core.wmem_default, in bytes: nothing waits in a datagram socket to be sent.
 _DATAGRAM_SEND_BUFFER: Final = 212992
+#: The shortest that timers may be told to wait, in microseconds: Linux's two ticks of a millisecond.
+_LEAST_WAIT: Final = 2000
+#: What Linux makes of the two bits of the traffic class that once asked for little delay and for much throughput.
+_PRIORITIES: Final = (0, 2, 6, 4)
 _NO_LIMIT: Final = (1 << 64) - 1
 _NO_LIMIT_32: Final = (1 << 32) - 1
 
@@ -114,8 +118,8 @@ def _number(path: str, least: int, most: int, *, per: int = 0) -> Option:
     return Option(read, _writer(path, int), least, most)
 
 
-def _time_out(name: int) -> Options:
-    """SO_RCVTIMEO and SO_SNDTIMEO: who blocks is the program; the calls here never do."""
+def _time_out(name: int, new: int) -> Options:
+    """SO_RCVTIMEO and SO_SNDTIMEO, by their old and new numbers: who blocks is the program; the calls here never do."""
     key = n.SOL_SOCKET, name
 
     def write(socket: Any, value: bytes) -> None:
@@ -123,7 +127,8 @@ def _time_out(name: int) -> Options:
             raise error(errno.EDOM)
         socket.values[key] = value[:_TIMEVAL_SIZE]
 
-    return {key: Option(lambda socket: socket.values.get(key, bytes(_TIMEVAL_SIZE)), write, size=_TIMEVAL_SIZE)}
+    option = Option(lambda socket: socket.values.get(key, bytes(_TIMEVAL_SIZE)), write, size=_TIMEVAL_SIZE)
+    return {key: option, (n.SOL_SOCKET, new): option}
 
 
 # options that take more than an attribute
@@ -252,6 +257,18 @@ def _get_traffic_class(socket: Any) -> int:
     return value | connection.ecn & CAPABLE if connection is not None else value
 
 
+def _set_traffic_class(path: str, mask: int) -> Callable[[Any, int], None]:
+    """As on Linux it changes SO_PRIORITY, too."""
+    write, read = _writer(path, int), attrgetter(path)
+
+    def change(socket: Any, value: int) -> None:
+        if read(socket) != value & mask:
+            write(socket, value & mask)
+            socket.values[n.SOL_SOCKET, n.SO_PRIORITY] = _PRIORITIES[value >> 3 & 3]
+
+    return change
+
+
 def _get_congestion(socket: Any) -> bytes:
     name: str = socket.options.congestion or socket.calls.host.tcp.settings.congestion
     return name.encode().ljust(16, b"\0")
@@ -343,8 +360,8 @@ _COMMON: Final[Options] = {
     **stored(n.SOL_SOCKET, n.SO_OOBINLINE, switch=True),
     **stored(n.SOL_SOCKET, n.SO_DONTROUTE, switch=True),
     **stored(n.SOL_SOCKET, n.SO_PRIORITY),
-    **_time_out(n.SO_RCVTIMEO),
-    **_time_out(n.SO_SNDTIMEO),
+    **_time_out(n.SO_RCVTIMEO, n.SO_RCVTIMEO_NEW),
+    **_time_out(n.SO_SNDTIMEO, n.SO_SNDTIMEO_NEW),
     (n.IPPROTO_IP, n.IP_MTU): Option(lambda socket: socket.mtu()),
 }
 
@@ -372,8 +389,8 @@ STREAM: Final[Options] = {
     (n.IPPROTO_TCP, n.TCP_SYNCNT): Option(_get_syn_retries, _writer("options.syn_retries", int), 1, 127),
     (n.IPPROTO_TCP, n.TCP_LINGER2): Option(_get_fin_timeout, _set_fin_timeout),
     (n.IPPROTO_TCP, n.TCP_RTO_MAX_MS): _timing("max_rto", 1000, 120_000, 1000),
-    (n.IPPROTO_TCP, n.TCP_RTO_MIN_US): _timing("min_rto", 1, 200_000, 1_000_000),
-    (n.IPPROTO_TCP, n.TCP_DELACK_MAX_US): _timing("max_delay", 1, 200_000, 1_000_000),
+    (n.IPPROTO_TCP, n.TCP_RTO_MIN_US): _timing("min_rto", _LEAST_WAIT, 200_000, 1_000_000),
+    (n.IPPROTO_TCP, n.TCP_DELACK_MAX_US): _timing("max_delay", _LEAST_WAIT, 200_000, 1_000_000),
     (n.IPPROTO_TCP, n.TCP_THIN_LINEAR_TIMEOUTS): _timing("thin_linear_time_outs", 0, 1, 0),
     (n.IPPROTO_TCP, n.TCP_THIN_DUPACK): Option(lambda socket: 0, lambda socket, value: None, 0, 1),
     (n.IPPROTO_TCP, n.TCP_USER_TIMEOUT): _number("options.user_timeout", 0, INT_MAX, per=1000),
@@ -389,7 +406,7 @@ STREAM: Final[Options] = {
         _writer("options.notsent_low_water", lambda value: value & 0xFFFFFFFF),
     ),
     (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("options.hop_limit"), _set_hop_limit("options.hop_limit"), -1, 255),
-    (n.IPPROTO_IP, n.IP_TOS): Option(_get_traffic_class, _writer("options.traffic_class", lambda value: value & 0xFC)),
+    (n.IPPROTO_IP, n.IP_TOS): Option(_get_traffic_class, _set_traffic_class("options.traffic_class", 0xFC)),
     (n.IPPROTO_IP, n.IP_MTU_DISCOVER): Option(_get_discover, _set_discover, 0, 5),
     (n.IPPROTO_IP, n.IP_MINTTL): _number("options.least_hop_limit", 0, 255),
     **stored(n.IPPROTO_IP, n.IP_RECVERR, switch=True),
@@ -408,7 +425,7 @@ DATAGRAM: Final[Options] = {
     ),
     (n.IPPROTO_IP, n.IP_TTL): Option(attrgetter("endpoint.hop_limit"), _set_hop_limit("endpoint.hop_limit"), -1, 255),
     (n.IPPROTO_IP, n.IP_TOS): Option(
-        attrgetter("endpoint.traffic_class"), _writer("endpoint.traffic_class", lambda value: value & 0xFF)
+        attrgetter("endpoint.traffic_class"), _set_traffic_class("endpoint.traffic_class", 0xFF)
     ),
     (n.IPPROTO_IP, n.IP_MTU_DISCOVER): _number("endpoint.discover", 0, 5),
     (n.IPPROTO_IP, n.IP_RECVERR): _flag("endpoint.all_errors"),
