@@ -35,6 +35,8 @@ _LONGER: Final = 0.5
 _TIMESTAMP: Final = re.compile(r"TS val \d+|\b\d{8,}\b")
 #: By how much, and by how much of it, the times of two hosts may differ (see `on_kernel`).
 _TOLERANCE: Final = 0.02
+#: By how much a call that waits may return later than the script says before it is said to wait still, in seconds.
+_SLACK: Final = 0.05
 _TOLERANCE_RATIO: Final = 0.13
 _LAST: Final = flag_bits("FP")
 #: The flag that only the first has.
@@ -160,7 +162,8 @@ class Recorder(Engine):
     def _finish_task(self) -> None:
         if self._task is not None:
             task = self._task[1]
-            self._machine.run(max(task.until or 0.0, self._machine.now), lambda: task.finished is not None)
+            until = self._machine.now if task.until is None else max(task.until + _SLACK, self._machine.now)
+            self._machine.run(until, lambda: task.finished is not None)
             self._check_task()
         if self._task is not None:
             self.entries.append(Entry(self._machine.now, f"{task.call.name} still waits"))
