@@ -142,6 +142,8 @@ def _put_stream(
             flags &= ~n.MSG_FASTOPEN  # it connects already
             stream.wait_for_room()
             yield limit
+            while not stream.readiness() & n.WRITABLE and (limit is None or process.now < limit):
+                yield limit  # as on Linux, a little room wakes nobody
         except OSError:
             if sent:
                 return sent
