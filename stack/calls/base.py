@@ -122,7 +122,7 @@ class Socket:
         if self.error_queue is None:
             self.error_queue = ErrorQueue()
         self.error_queue.put(report)
-        self._wake()
+        self.wake()
 
     def receive_error(self, size: int) -> Message:
         """recvmsg with MSG_ERRQUEUE: what waits in the error queue (ip(7)). Raises OSError EAGAIN."""
@@ -130,7 +130,7 @@ class Socket:
             raise error(errno.EAGAIN)
         return self.error_queue.take(size)
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """Have the observer called before long."""
         if not self.closed:
             self.calls.host.scheduler.call_soon(self._tell_observer)

@@ -120,6 +120,7 @@ class Reports:
             and (before.data + 1) & _UINT == lent.first
         ):
             queue.replace_last(Report(before._replace(data=lent.last)))
+            socket.wake()
             return
         # What is sent is a copy of what the program has: no card reads a program's memory here.
         failure = ExtendedError(0, n.SO_EE_ORIGIN_ZEROCOPY, 0, n.SO_EE_CODE_ZEROCOPY_COPIED, lent.first, lent.last)

@@ -256,7 +256,7 @@ class StreamSocket(Socket):
         if how not in (n.SHUT_RD, n.SHUT_WR, n.SHUT_RDWR):
             raise error(errno.EINVAL)
         how += 1
-        self._wake()
+        self.wake()
         connection = self._connection
         if connection is not None and self._phase is _Phase.CONNECTING:
             opened = connection.state not in OPENING and connection.state not in _OVER
