@@ -70,6 +70,8 @@ _DEFAULT_MSS: Final = 536
 _LEAST_MSS: Final = 88
 #: Fields that say how long ago something was.
 _SINCE: Final = ("last_data_sent", "last_data_recv", "last_ack_recv")
+#: The round trips in a second of a connection that has not measured any.
+_UNMEASURED: Final = 8_000_000
 #: So many packets are looked at to tell how many segments are on the way.
 _COUNTED: Final = 1000
 
@@ -96,7 +98,7 @@ def tcp_info(socket: Any) -> bytes:
         return _pack(_listener(socket) if socket.listening else _fresh(socket))
     controllers.measure_rate(connection)
     values = _states(connection) | _times(connection) | _sizes(connection) | _counts(connection)
-    if connection.snd_una == connection.iss and not connection.counts.passive:
+    if connection.snd_una == connection.iss and not connection.rcv_nxt:
         values |= _unanswered(connection)
     return _pack(values)
 
@@ -233,11 +235,23 @@ def _sizes(c: Connection) -> dict[str, int]:
         "rcv_space": c.right_sizing.space if c.right_sizing is not None else window.initial_space(c),
         "snd_wnd": c.snd_wnd,
         "rcv_wnd": c.rcv_adv - c.rcv_acked,
-        "pacing_rate": _rate(pacing.rate(c)),
+        "pacing_rate": _rate(_pace(c)),
         "max_pacing_rate": _rate(c.options.max_pacing_rate),
         "delivery_rate": _rate(c.rate.noted) if c.rate is not None else 0,
         "notsent_bytes": c.unsent,
     }
+
+
+def _pace(c: Connection) -> float:
+    """In bytes/s. As on Linux a time-out does not change it, the next acknowledgment does; and before a round trip was
+    measured it counts as an eightieth of a millisecond."""
+    if c.retries and c.counts.pacing_rate:
+        return c.counts.pacing_rate
+    pace = pacing.rate(c)
+    if pace == inf and c.state not in OPENING and c.snd_una > c.iss:
+        window = c.congestion.cwnd if c.counts.passive else c.mss
+        return window * _UNMEASURED * c.tcp.settings.pacing_slow_start
+    return pace
 
 
 def _counts(c: Connection) -> dict[str, int]:

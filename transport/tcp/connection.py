@@ -549,9 +549,7 @@ class Connection:
         if self.pacer is not None:
             self.pacer.stop()
         self.buffer = SendBuffer(self.buffer.end)
-        self.counts.end_busy(self.tcp.scheduler.now)
-        self.reassembly = self.board = self.pieces = None
-        self.recovering = False
+        self.reassembly = self.pieces = None
         self.sent.clear()
 
     # -- for its congestion controller (see `congestion.Sender`) -----------------------------------------------------
