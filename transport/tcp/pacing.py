@@ -58,10 +58,11 @@ def train(c: Connection, paced: float, least: int) -> int:
 class Pacer:
     """When the next train of a connection may leave."""
 
-    __slots__ = ("_credit", "_free", "_left", "_rate", "_release_at", "_timer", "_woken_at", "size")
+    __slots__ = ("_credit", "_free", "_left", "_rate", "_timer", "_woken_at", "release_at", "size")
 
     def __init__(self) -> None:
-        self._release_at = self._woken_at = -inf
+        #: When the next train may leave.
+        self.release_at = self._woken_at = -inf
         self._timer: Timer | None = None
         #: How late the train leaves that is being sent; bytes that it may still take, its size, how much of it has not
         #: been paid for, and its rate.
@@ -74,15 +75,15 @@ class Pacer:
     def opens(self, c: Connection) -> bool:
         """Whether a train may leave now: it begins. Else the connection is called when it may."""
         now = c.tcp.scheduler.now
-        if now < self._release_at:
+        if now < self.release_at:
             self._wait(c)
             return False
         if now == self._woken_at:
             self._credit = 0.0
-            self._release_at = max(self._release_at, now - _LATE)
+            self.release_at = max(self.release_at, now - _LATE)
         else:
-            self._credit = now - self._release_at
-            self._release_at = now
+            self._credit = now - self.release_at
+            self.release_at = now
         self._rate = paced = rate(c) or inf  # as on Linux: no rate is no pacing
         least = 1 if c.congestion.samples and paced < SLOW else c.tcp.settings.min_tso_segments
         self.size = self._left = train(c, paced, least)
@@ -97,11 +98,11 @@ class Pacer:
             self._free = 0
             early = min(time / 2, self._credit)
             self._credit -= early
-            self._release_at += time - early
+            self.release_at += time - early
         self._left -= size
         if self._left > 0:
             return False
-        if self._release_at <= c.tcp.scheduler.now:
+        if self.release_at <= c.tcp.scheduler.now:
             self._left = self.size
             self._free = 0
             self._credit = 0.0
@@ -115,7 +116,7 @@ class Pacer:
 
     def _wait(self, c: Connection) -> None:
         if self._timer is None or not self._timer.pending:
-            self._timer = c.tcp.scheduler.call_at(self._release_at, partial(self._wake, c))
+            self._timer = c.tcp.scheduler.call_at(self.release_at, partial(self._wake, c))
 
     def _wake(self, c: Connection) -> None:
         self._woken_at = c.tcp.scheduler.now

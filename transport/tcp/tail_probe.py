@@ -26,22 +26,24 @@ def waits(c: Connection) -> bool:
     if board is not None and board.sacked.around(c.snd_una) is not None:
         return False  # the peer has reneged (recovery.py)
     now, rto = c.tcp.scheduler.now, c.rtt.rto
-    since = max(c.unacknowledged_since, c.sent_at)
+    since, held = max(c.unacknowledged_since, c.sent_at), 0.0
+    if c.pacer is not None and c.pacer.release_at > since:
+        held = c.pacer.release_at - since  # as on Linux, what is paced may wait so much longer
     if board is not None and (c.recovering or not board.open):
         due = c.unacknowledged_since + rto
         if now >= due:
             return False
     elif c.tail_probed > c.snd_una:
-        due = _after_probe(c) + rto
+        due = _after_probe(c) + rto + held
         if now >= due - _GRAIN:
             return False
     else:
         alone = segmentation.segments(c, c.snd_una, c.snd_max, 2) == 1
         wait = 2 * c.rtt.srtt + c.rtt.limits.min_rto if alone else c.rtt.pto
-        due = min(since + wait, _limit(c))
+        due = min(since + wait, _limit(c)) + held
         if now >= due - _GRAIN:
             if _probe(c):
-                due = now + rto
+                due = now + rto + (max(c.pacer.release_at - now, 0.0) if c.pacer is not None else 0.0)
             else:
                 c.unacknowledged_since = rack.sent_time(c, c.snd_una)
                 due = max(c.unacknowledged_since + rto, now)

@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import early, ecn, output, segmentation, tail_probe, timers, undo
+from . import early, ecn, output, pacing, segmentation, tail_probe, timers, undo
 from .recovery import board_of
 from .scoreboard import AFTER_TIMEOUT, NO
 from .sequence import MASK
@@ -21,6 +21,8 @@ _MODEL: Final = 0.2
 #: A stream with fewer segments on the way, past its first slow start, is thin (Linux); it waits no longer each time.
 _THIN: Final = 4
 _THIN_RETRIES: Final = 6
+#: So many packets are looked at to tell how many segments are on the way.
+_COUNTED: Final = 1000
 
 
 def timed_out(c: Connection) -> None:
@@ -39,6 +41,8 @@ def timed_out(c: Connection) -> None:
         return
     if not probing:
         c.counts.timed_out(c.tcp.scheduler.now)
+    if not c.retries:
+        c.counts.pacing_rate = pacing.rate(c)
     c.tcp.counters["tcp.timeouts"] += 1
     if c.state in OPENING:
         if c.retries == 2 and c.path.valid:
@@ -148,7 +152,9 @@ def too_big(c: Connection) -> None:
     """A segment was larger than the path carries (RFC 1191 §6.4): send again, in smaller ones, what is on the way in
     such; the others have passed. That is no sign of congestion."""
     before = c.mss
+    segments = segmentation.segments(c, c.snd_una, c.snd_max, _COUNTED)
     c.use_path(c.path)
+    c.counts.controls += segmentation.segments(c, c.snd_una, c.snd_max, _COUNTED) - segments
     if not c.options.dont_fragment:
         return  # routers may cut what is on the way
     if c.mss < before and c.state not in OPENING and c.snd_max - c.snd_una > c.mss:
