@@ -217,6 +217,10 @@ def test_quick_acknowledgments_can_be_asked_for() -> None:
     assert server.unacknowledged == 1
     set_option(client, n.TCP_QUICKACK, 1)
     world.settle()
+    assert server.unacknowledged == 1  # it waits to be read
+    assert client.receive(1) == b"x"
+    set_option(client, n.TCP_QUICKACK, 1)
+    world.settle()
     assert server.unacknowledged == 0
 
 
