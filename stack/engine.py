@@ -44,6 +44,7 @@ class Engine:
         self._clock = clock
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int], object]] = {}
+        self._interfaces = host.interfaces
         self._links: dict[Interface, int] = {}
         self._running = False
         self._used_memory = False
@@ -66,7 +67,8 @@ class Engine:
 
     def turn(self, longest: float = LONGEST_SLEEP) -> None:
         """One batch; waits at most ``longest`` seconds for something to do."""
-        self._watch_links()
+        if len(self._interfaces) != len(self._links):
+            self._watch_links()
         patience = self._patience(min(longest, IDLE) if self._used_memory else longest)
         ready = self._wait_finely(patience) if 0 < patience < FINE else self._epoll.poll(patience, 256)
         if ready:
@@ -75,7 +77,7 @@ class Engine:
             self._used_memory = False
             give_back()
         host = self.host
-        self._whatever_fails(partial(host.advance, self._clock()))
+        self._whatever_fails(host.advance, self._clock())
         handlers = self._handlers
         for descriptor, events in ready:
             handler = handlers.get(descriptor)
@@ -88,11 +90,11 @@ class Engine:
         self._whatever_fails(host.pump)
 
     @staticmethod
-    def _whatever_fails(step: Callable[[], object]) -> None:
+    def _whatever_fails(step: Callable[..., object], *arguments: float) -> None:
         """Take a step of the host to its end: one timer or one connection that fails must not stop the others."""
         while True:
             try:
-                step()
+                step(*arguments)
                 return
             except Exception:
                 log.exception("the host failed")  # what failed is off the agenda
@@ -131,9 +133,7 @@ class Engine:
         return self._epoll.poll(0, 256)
 
     def _watch_links(self) -> None:
-        interfaces = self.host.interfaces
-        if len(interfaces) == len(self._links):
-            return
+        interfaces = self._interfaces
         for interface in interfaces:
             if interface not in self._links:
                 descriptor = interface.link.fileno()

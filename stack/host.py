@@ -105,15 +105,15 @@ class Host:
         """Begin a batch: tell the host the time, in seconds on a clock that never goes back. Due timers run."""
         self.scheduler.advance(now)
 
-    def receive(self, interface: Interface) -> bool:
-        """Take what waits on a link, up to a batch; whether there may be more."""
+    def receive(self, interface: Interface) -> int:
+        """Take what waits on a link, up to a batch; how many packets that was."""
         receive_packet, receive = interface.link.receive_packet, interface.receive
-        for _ in range(BATCH):
+        for count in range(BATCH):
             packet = receive_packet()
             if packet is None:
-                return False
+                return count
             receive(packet)
-        return True
+        return BATCH
 
     def pump(self) -> None:
         """End a batch: do what was left for its end, and take what waits on the links that live in memory, until all is
@@ -121,13 +121,13 @@ class Host:
         flush = self.scheduler.flush
         flush()
         for _ in range(_ROUNDS):
-            before = sum(interface.rx_packets for interface in self._in_memory)
+            received = 0
             for interface in self._in_memory:
-                self.receive(interface)
-            flush()
-            self._unfinished = before != sum(interface.rx_packets for interface in self._in_memory)
-            if not self._unfinished:
+                received += self.receive(interface)
+            self._unfinished = received > 0
+            if not received:
                 return
+            flush()
 
     def next_event(self) -> float | None:
         """When to call `advance` and `pump` next, on the host's clock, if nothing arrives before; None: no need to."""
