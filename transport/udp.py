@@ -89,7 +89,7 @@ class Udp:
         if packet.end - offset < _HEADER_SIZE:
             self._drop("short")
             return
-        _, _, length, checksum = _HEADER.unpack_from(data, offset)
+        port, _, length, checksum = _HEADER.unpack_from(data, offset)
         if length < _HEADER_SIZE or offset + length > packet.end:
             self._drop("bad_length")
             return
@@ -97,7 +97,7 @@ class Udp:
         if checksum and not packet.checksum and not verify_transport(packet, UDP):
             self._drop("bad_checksum")
             return
-        ports = bytes(data[offset : offset + 4])
+        ports = data[offset : offset + 4]
         table = self._table
         found = (
             table.get(packet.source + packet.destination + ports)
@@ -107,9 +107,9 @@ class Udp:
         if found is None:
             self._refuse(packet)
         elif len(found) == 1 and not found[0].on_broadcast:
-            found[0]._deliver(packet)
+            found[0]._deliver(packet, port)
         else:
-            self._deliver_among(found, packet, ports)
+            self._deliver_among(found, packet, port, ports)
 
     def receive_failure(self, failure: Failure) -> None:
         """An ICMP error about a datagram of ours: for a connected endpoint, or one that wants all errors, it becomes
@@ -129,17 +129,17 @@ class Udp:
         keys = (destination + source + ports, source + ports[2:], bytes(len(source)) + ports[2:])
         return next(filter(None, map(self._table.get, keys)), ())
 
-    def _deliver_among(self, found: list[UdpEndpoint], packet: Packet, ports: bytes) -> None:
+    def _deliver_among(self, found: list[UdpEndpoint], packet: Packet, port: int, ports: Buffer) -> None:
         """Several endpoints may have it: all of them a broadcast, one of them anything else."""
         destination = packet.destination
         if self.internet.is_broadcast(destination):
             for address in destination, bytes(len(destination)):
                 for endpoint in self._table.get(address + ports[2:], ()):
-                    endpoint._deliver(packet)
+                    endpoint._deliver(packet, port)
         elif found[-1].reuseport:
-            found[crc32(packet.source + ports) % len(found)]._deliver(packet)
+            found[crc32(packet.source + ports) % len(found)]._deliver(packet, port)
         else:
-            found[-1]._deliver(packet)
+            found[-1]._deliver(packet, port)
 
     def _refuse(self, packet: Packet) -> None:
         self._drop("no_port")
@@ -178,6 +178,7 @@ class UdpEndpoint:
         "_path",
         "_pseudo_sum",
         "_queued",
+        "_target",
         "_udp",
         "all_errors",
         "broadcast",
@@ -221,6 +222,8 @@ class UdpEndpoint:
         self._called = False  # bind asked for this port
         self._key = b""
         self._notified = False
+        #: Where the last datagram went, which needs no second look: a known address and port, and the path there.
+        self._target: tuple[Address, int] | None = None
         self._path: Path | None = None
         self._pseudo_sum = 0
         self._queued = 0
@@ -250,7 +253,7 @@ class UdpEndpoint:
         path = self._route(address)
         local = self._bound or path.source
         self._settle((local, self.local[1]), (address, port))
-        self._take(path)
+        self._take(path, (address, port))
 
     def disconnect(self) -> None:
         """Undo ``connect``, and give back an address and port that were not asked for by ``bind``."""
@@ -258,7 +261,6 @@ class UdpEndpoint:
         if not port:
             self._udp.ports.release(self)
         self._settle((self._bound or bytes(len(self.local[0])), port), None)
-        self._path = None
 
     def send(self, buffers: Sequence[Buffer], destination: tuple[Address, int] | None = None) -> int:
         """Send one datagram, uncopied, and return its payload's size; binds to an ephemeral port if need be.
@@ -267,33 +269,33 @@ class UdpEndpoint:
         more than MAX_PAYLOAD bytes, or more than the path's MTU where fragmenting is refused; ENETUNREACH; EACCES for
         a broadcast without ``broadcast``; EAGAIN without a free port; the waiting error, if there is one.
         """
-        address, port = self._destination(destination)
+        target, path = destination or self.remote, self._path
+        if path is None or target is None or target != self._target or not path.valid:
+            target = self._destination(destination)
+            path = self._prepare(target)
         size = sum(map(len, buffers)) + _HEADER_SIZE
         if size > MAX_PAYLOAD + _HEADER_SIZE:
             raise error(errno.EMSGSIZE)
-        path = self._path
-        if path is None or path.destination != address or not path.valid:
-            path = self._prepare(address)
         if self.error:
             raise error(self.take_error())
+        address, port = target
         checksum = self._pseudo_sum + size
         checksum = (checksum & 0xFFFF) + (checksum >> 16)
         packet = Packet([bytearray(_HEADER.pack(self.local[1], port, size, checksum)), *buffers], checksum=PARTIAL)
         packet.checksum_offset = _CHECKSUM_OFFSET
-        discover = self.discover
+        fits = size + _IP_HEADER[len(address)] <= path.mtu
         path.send(
             packet,
             UDP,
             hop_limit=self.hop_limit,
             traffic_class=self.traffic_class,
-            dont_fragment=discover in (REFUSE, PROBE)
-            or (discover == WANT and size + _IP_HEADER[len(address)] <= path.mtu),
+            dont_fragment=fits if self.discover == WANT else self.discover in (REFUSE, PROBE),
         )
         return size - _HEADER_SIZE
 
     def prepare(self, destination: tuple[Address, int] | None) -> None:
         """Do everything for sending to this destination but send; raises what `send` would, except a waiting error."""
-        self._prepare(self._destination(destination)[0])
+        self._prepare(self._destination(destination))
 
     def reuse_changed(self) -> None:
         """``reuse`` or ``reuseport`` were set; they count for others who bind from now on."""
@@ -344,13 +346,16 @@ class UdpEndpoint:
             raise error(errno.EACCES)
         return path
 
-    def _prepare(self, address: Address) -> Path:
-        path = self._route(address)
-        self._take(path)
+    def _prepare(self, target: tuple[Address, int]) -> Path:
+        """Where the next datagram goes, and on which path."""
+        path = self._path
+        if path is None or path.destination != target[0] or not path.valid:
+            path = self._route(target[0])
+        self._take(path, target)
         return path
 
-    def _take(self, path: Path) -> None:
-        self._path = path
+    def _take(self, path: Path, target: tuple[Address, int]) -> None:
+        self._path, self._target = path, target
         self._pseudo_sum = pseudo_header_sum(path.source, path.destination, UDP, 0)
 
     def _autobind(self, address: Address) -> None:
@@ -367,6 +372,7 @@ class UdpEndpoint:
     def _settle(self, local: tuple[Address, int], remote: tuple[Address, int] | None) -> None:
         """Be found under these addresses from now on."""
         self._unlist()
+        self._target = self._path = None
         self.local, self.remote = local, remote
         address, port = local
         if not port:
@@ -387,14 +393,12 @@ class UdpEndpoint:
                 del table[key]
             self._key = b""
 
-    def _deliver(self, packet: Packet) -> None:
+    def _deliver(self, packet: Packet, port: int) -> None:
         if self._queued > self.receive_buffer:
             self.dropped += 1
             self._udp._drop("receive_buffer_full")
             return
-        data, offset = packet.buffers[0], packet.offset
-        port = data[offset] << 8 | data[offset + 1]
-        payload = memoryview(data)[offset + _HEADER_SIZE : packet.end]
+        payload = memoryview(packet.buffers[0])[packet.offset + _HEADER_SIZE : packet.end]
         datagram = payload, (packet.source, port)
         self.received.append(self._detail(datagram, packet) if self.detailed else datagram)
         self._queued += len(payload) + OVERHEAD

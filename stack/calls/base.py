@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING, ClassVar
 
-from ...net.address import Address
+from ...net.address import ANY4, Address
 from ...transport.errors import error
 from . import numbers as n
 from .messages import ErrorQueue
@@ -189,9 +189,9 @@ class Socket:
 
     def _target(self, address: tuple[Address, int]) -> tuple[Address, int]:
         """Where a packet to ``address`` goes: to this host if it is the wildcard, as on Linux."""
-        _check_family(address[0])
-        if any(address[0]):
+        if len(address[0]) == _ADDRESS_SIZE and address[0] != ANY4:
             return address
+        _check_family(address[0])
         local = self.getsockname()[0]
         return (local if any(local) else _LOOPBACK), address[1]
 

@@ -15,17 +15,21 @@ if TYPE_CHECKING:
 
 #: Datagrams taken from one program before the other descriptors have their turn.
 BATCH = 64
+#: How many peers are remembered with what is written for them.
+_REMEMBERED = 1024
 _LARGEST = DATAGRAM.size + 65536
 _HEADER_SIZE = DATAGRAM.size
 
 
 class DatagramGate(Gate[DatagramSocket]):
-    __slots__ = ("_headers",)
+    __slots__ = ("_headers", "_targets")
 
     edge_triggered = False
 
     def __init__(self, server: StackServer, socket: DatagramSocket, end: kernel.socket, inode: int, owner: int) -> None:
+        #: Of the last peers: what goes before a datagram from them; and whom a program means by a sockaddr.
         self._headers: dict[tuple[bytes, int], bytes] = {}
+        self._targets: dict[bytes, tuple[bytes, int] | None] = {}
         super().__init__(server, socket, end, inode, owner)
 
     @classmethod
@@ -42,7 +46,7 @@ class DatagramGate(Gate[DatagramSocket]):
 
     def _from_program(self) -> bool:
         """Send what the program has written; whether that was all."""
-        receive, send = self.end.recv, self.socket.send
+        receive, send, targets = self.end.recv, self.socket.send, self._targets
         for _ in range(BATCH):
             try:
                 message = receive(_LARGEST)
@@ -50,8 +54,10 @@ class DatagramGate(Gate[DatagramSocket]):
                 return True
             if len(message) < _HEADER_SIZE:
                 return True  # the end
+            sockaddr = message[4:_HEADER_SIZE]
             try:
-                send([memoryview(message)[_HEADER_SIZE:]], unpack_sockaddr(message[4:_HEADER_SIZE]))
+                target = targets[sockaddr] if sockaddr in targets else self._target(sockaddr)
+                send((memoryview(message)[_HEADER_SIZE:],), target)
             except (OSError, ValueError):
                 self.server.counters["gate.datagram_refused"] += 1
         return False
@@ -63,23 +69,28 @@ class DatagramGate(Gate[DatagramSocket]):
 
     def on_socket(self) -> None:
         """Hand over what has arrived. A program that does not read loses datagrams, as with a full receive buffer."""
-        socket, end = self.socket, self.end
-        if error := socket.take_error():
+        endpoint, headers, sendmsg = self.socket.endpoint, self._headers, self.end.sendmsg
+        if error := endpoint.take_error():
             self._tell(error)
-        while (datagram := socket.receive()) is not None:
+        while (datagram := endpoint.receive()) is not None:
             payload, source = datagram
             try:
-                end.sendmsg([self._header(source), payload])
+                sendmsg((headers.get(source) or self._header(source), payload))
             except OSError:
                 self.server.counters["gate.datagram_dropped"] += 1
 
     def _header(self, source: tuple[bytes, int]) -> bytes:
-        header = self._headers.get(source)
-        if header is None:
-            if len(self._headers) >= 1024:
-                self._headers.clear()
-            header = self._headers[source] = DATAGRAM.pack(0, pack_sockaddr(*source))
+        if len(self._headers) >= _REMEMBERED:
+            self._headers.clear()
+        header = self._headers[source] = DATAGRAM.pack(0, pack_sockaddr(*source))
         return header
+
+    def _target(self, sockaddr: bytes) -> tuple[bytes, int] | None:
+        """Raises ValueError for an address of no family we know."""
+        if len(self._targets) >= _REMEMBERED:
+            self._targets.clear()
+        target = self._targets[sockaddr] = unpack_sockaddr(sockaddr)
+        return target
 
     def _tell(self, error: int) -> None:
         try:
