@@ -19,6 +19,7 @@ import os
 import socket
 import sys
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 import construct
@@ -110,22 +111,24 @@ class _Tunnel:
         """Hand a frame to the kernel, which receives it on its interface; what it does not take is counted."""
         buffers = packet.buffers
         if self._offloading:
-            buffers = [self._offload_header(packet), *buffers]
+            header = self._offload_header(packet) if packet.checksum == PARTIAL else _NOTHING_LEFT_UNDONE
+            buffers = [header, *buffers]
         try:
             os.writev(self._descriptor, buffers)
         except OSError as error:
             self._not_sent(error, buffers)
 
     def _offload_header(self, packet: Packet) -> bytes:
-        if packet.checksum != PARTIAL:
-            return _NOTHING_LEFT_UNDONE
-        start, offset, segment_size = packet.checksum_start, packet.checksum_offset, packet.segment_size
+        """What the kernel is to complete: the checksum, and the segments."""
+        start, segment_size = packet.checksum_start, packet.segment_size
         if not segment_size:
-            return OFFLOAD_HEADER.pack(NEEDS_CSUM, 0, 0, 0, start, offset)
+            return _checksum_header(start, packet.checksum_offset)
         kind = GSO_TCPV6 if self._carries_ipv6(packet.buffers[0]) else GSO_TCPV4
         if _tcp_flags(packet.buffers, start) & _CWR:
             kind |= GSO_ECN
-        return OFFLOAD_HEADER.pack(NEEDS_CSUM, kind, start + _TCP_HEADER_SIZE, segment_size, start, offset)
+        return OFFLOAD_HEADER.pack(
+            NEEDS_CSUM, kind, start + _TCP_HEADER_SIZE, segment_size, start, packet.checksum_offset
+        )
 
     def _carries_ipv6(self, start: Buffer) -> bool:
         raise NotImplementedError
@@ -221,6 +224,12 @@ class Tun(_Tunnel):
 
     def _carries_ipv6(self, start: Buffer) -> bool:
         return start[0] >> 4 == 6
+
+
+@lru_cache(maxsize=256)
+def _checksum_header(start: int, offset: int) -> bytes:
+    """The offload header of one segment whose checksum begins at ``start``: the same few again and again."""
+    return OFFLOAD_HEADER.pack(NEEDS_CSUM, 0, 0, 0, start, offset)
 
 
 def _tcp_flags(buffers: list[Buffer], start: int) -> int:
