@@ -148,11 +148,16 @@ class Pieces:
 
     def settle(self, una: int) -> int:
         """Everything before ``una`` was acknowledged: how much padding was among it."""
-        count = bisect_right(self.shorts, (una, inf))
+        shorts = self.shorts
+        if shorts[-1][0] <= una:
+            freed, self.padding = self.padding, 0
+            shorts.clear()
+            return freed
+        count = bisect_right(shorts, (una, inf))
         if not count:
             return 0
-        freed = self.shorts[count - 1][1] - (self.padded - self.padding)
-        del self.shorts[:count]
+        freed = shorts[count - 1][1] - (self.padded - self.padding)
+        del shorts[:count]
         self.padding -= freed
         return freed
 

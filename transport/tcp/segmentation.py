@@ -88,7 +88,7 @@ def send_data(c: Connection) -> None:
     before = c.snd_nxt
     pieces = c.pieces
     if pieces is not None:
-        if c.snd_una == c.snd_max:
+        if c.snd_una == c.snd_max and c.tcp.scheduler.now - c.sent_at > c.rtt.rto:
             validation.after_idle(c)
         why = _send_written(c, pieces)
         if (why == _PEER) != c.counts.held:
@@ -96,7 +96,7 @@ def send_data(c: Connection) -> None:
         if c.snd_nxt > before or why == _CONGESTION:
             validation.sent(c, pieces, limited=why == _CONGESTION)
     end = c.buffer.end
-    if _ends(c) and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
+    if c.fin_queued and _ends(c) and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
         c.snd_nxt = end + 1
         c.counts.controls += 1
         c.counts.data_sent_at = c.sent_at
@@ -115,20 +115,38 @@ def send_data(c: Connection) -> None:
 
 def _send_written(c: Connection, pieces: Pieces) -> int:
     """Send what was written; why no more of it."""
-    most = largest(c)
     options = c.options
     nagle = _NODELAY if options.nodelay else 0
     if options.cork or pieces.more:
         nagle |= _CORK
     if pieces.push_now:
         nagle |= _NOW
-    why = 0
-    if pieces.written:
-        why = _cut_written(c, pieces, nagle, most)
-    if pieces.queue and why != _PACE and why != _SMALL:
-        why = _send(c, pieces, nagle, most)
+    queue, why = pieces.queue, 0
+    if len(queue) == 1 and not pieces.written and 0 < (size := (queue[0] >> SHIFT) - c.snd_nxt) <= c.mss:
+        why = _send_small(c, pieces, nagle, size)
+    elif queue or pieces.written:
+        most = largest(c)
+        if pieces.written:
+            why = _cut_written(c, pieces, nagle, most)
+        if queue and why != _PACE and why != _SMALL:
+            why = _send(c, pieces, nagle, most)
     pieces.more = pieces.push_now = False
     return why
+
+
+def _send_small(c: Connection, pieces: Pieces, nagle: int, size: int) -> int:
+    """A short way for what is one segment, and the last: why no more goes out, as `_send` has it."""
+    quota = _quota(c)
+    if c.search is not None or c.pacer is not None or (quota > 0 and c.fin_queued):
+        return _send(c, pieces, nagle, largest(c))
+    if quota <= 0:
+        return _CONGESTION
+    if size > c.snd_una + c.snd_wnd - c.snd_nxt:
+        return _PEER
+    if size < c.mss and not nagle & _NOW and _waits(c, pieces, nagle):
+        return _NEITHER
+    _send_first(c, pieces, size, size)
+    return 0 if quota > 1 else _CONGESTION
 
 
 def send_one(c: Connection) -> bool:
