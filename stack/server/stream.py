@@ -142,17 +142,19 @@ class StreamGate(Gate[StreamSocket]):
 
     def _from_program(self) -> None:
         socket, end = self.socket, self.end
-        while (size := waiting_bytes(end) - 1) > 0:
+        while (waiting := waiting_bytes(end) - 1) > 0:
             room = socket.room
-            worthwhile = min(size, WORTHWHILE, socket.options.notsent_low_water // 2 or WORTHWHILE)
+            worthwhile = min(waiting, WORTHWHILE, socket.options.notsent_low_water // 2 or WORTHWHILE)
             self._stalled = room < worthwhile and (room <= 0 or socket.unacknowledged > 0)
             if self._stalled:
                 return  # on_socket comes back when there is room
-            size = min(size, room, READ_SIZE)
+            size = min(waiting, room, READ_SIZE)
             data = memoryview(bytearray(size + 1))
             size = end.recv_into(data, size)  # less at an urgent mark
             end.recv_into(data[size:], 1, kernel.MSG_PEEK)
             socket.write(data[1 : size + 1])
+            if size == waiting < WORTHWHILE:
+                break  # what comes later brings an event of its own
         if self._program_gone:
             self._part()
         elif self._program_eof:
