@@ -66,14 +66,30 @@ def room(c: Connection) -> int:
     least = limit - _held_at_most(c)
     if least >= _PLENTY:
         return least
-    goal, now = c.size_goal, segmentation.sendable(c)
+    now = segmentation.sendable(c)
+    going = min(now, c.unsent)
     spare = _spare(c, now)
-    used = held(c) + spare
-    if used >= limit:
-        return spare
-    more = spare + -(-(limit - used) // (goal + _BESIDE)) * goal
-    left = c.unsent + more - now
-    return more + goal - left if 0 < left < goal else more
+    used = held(c) + spare + _beside(c, going)
+    return spare + _begun(c, now - going, limit - used) if used < limit else spare
+
+
+def _beside(c: Connection, size: int) -> int:
+    """What ``size`` bytes that go out cost beside themselves: packet by packet, as much as what waits."""
+    return -(-size // (max(segmentation.largest(c), 1) * c.mss)) * _BESIDE
+
+
+def _begun(c: Connection, now: int, memory: int) -> int:
+    """How many bytes the pieces hold that may be begun with so much ``memory`` left, while ``now`` bytes go out: whole
+    pieces at first, then a part of one that is filled up."""
+    goal = c.size_goal
+    gone = min(now // goal, -(-memory // (goal + _beside(c, goal))))
+    memory -= gone * (goal + _beside(c, goal))
+    if memory <= 0:
+        return gone * goal
+    now -= gone * goal
+    memory -= goal + _BESIDE + now + _beside(c, now)
+    more = max(-(-memory // (goal + _BESIDE)), 0)
+    return now + (gone + 1 + more) * goal
 
 
 def _spare(c: Connection, now: int) -> int:
