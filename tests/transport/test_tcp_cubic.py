@@ -79,8 +79,9 @@ def test_where_reno_would_be_faster_it_is_followed() -> None:
     control.cwnd = control.ssthresh
     for _ in range(60):
         sender.window(control)
-    # 14 segments, 9/17 of a segment each round trip up to the former maximum, then one (RFC 9438 §4.3)
-    assert control.cwnd > 50 * MSS
+    # 14 segments, 9/17 of a segment each round trip (RFC 9438 §4.3), as on Linux beyond the former maximum too; the
+    # curve is looked at a few times in a second only
+    assert 30 * MSS < control.cwnd < 46 * MSS
 
 
 def test_a_second_loss_soon_leaves_room_to_others() -> None:

@@ -172,6 +172,9 @@ class Bbr:
     def idle(self, initial: int) -> None:
         """The model stays as it is, and pacing keeps what is sent from being a burst."""
 
+    def resumed(self, pause: float, now: float) -> None:
+        """`restarted` is what matters."""
+
     def restarted(self, sender: Sender) -> None:
         """§4.3.4, restarting from idle: at the bandwidth, for there is no queue to drain or to fill."""
         self._idle = True

@@ -83,6 +83,9 @@ class CongestionControl(Protocol):
     def idle(self, initial: int) -> None:
         """Nothing was sent for longer than a retransmission time-out."""
 
+    def resumed(self, pause: float, now: float) -> None:
+        """Something is sent ``pause`` seconds after the last time, with nothing on the way."""
+
 
 def halved(cwnd: int, mss: int) -> int:
     """Half the window, in whole segments; two at least."""
@@ -109,6 +112,9 @@ class WindowBased:
 
     def restarted(self, sender: Sender) -> None:
         """`idle` is what matters to a window."""
+
+    def resumed(self, pause: float, now: float) -> None:
+        """The time does not matter."""
 
 
 class Reno(WindowBased):

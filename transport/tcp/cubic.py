@@ -17,6 +17,8 @@ _BETA: Final = 0.7
 _RENO: Final = 15
 #: While the window stays the same it is enough to look at the clock so often, in seconds (as Linux does).
 _PAUSE: Final = 1 / 32
+#: The curve is looked at again after so long at the earliest, in seconds (as in Linux, a tick).
+_TICK: Final = 0.001
 #: An epoch that begins without a former maximum grows by one for so many segments at least, as Linux has it.
 _AFTER_TIMEOUT: Final = 20
 
@@ -92,18 +94,18 @@ class Cubic(WindowBased):
     def _refresh(self, mss: int, sender: Sender) -> None:
         """Where the curve is, a round trip from now, and so how steep."""
         now, rtt = sender.now, sender.rtt
-        cwnd = self.cwnd // mss
-        self._due = now + _PAUSE
-        self._seen = self.cwnd
-        if self._epoch is None:
-            self._begin(now, cwnd)
-        assert self._epoch is not None
-        target = self._cubic(now - self._epoch + min(rtt.shortest, rtt.srtt))
-        needed = cwnd // (target - cwnd) if target > cwnd else 100 * cwnd  # §4.4, §4.5
-        if not self._w_max:
-            needed = min(needed, _AFTER_TIMEOUT)
-        # §4.3: alpha is 1 from the former maximum on, if there is one.
-        pace = (cwnd * _RENO >> 3 if self._w_est < self._w_max or not self._w_max else cwnd) * mss
+        cwnd, needed = self.cwnd // mss, self._needed
+        if self._epoch is None or now - self._due + _PAUSE >= _TICK:
+            self._due = now + _PAUSE
+            self._seen = self.cwnd
+            if self._epoch is None:
+                self._begin(now, cwnd)
+            assert self._epoch is not None
+            target = self._cubic(now - self._epoch + min(rtt.shortest, rtt.srtt))
+            needed = cwnd // (target - cwnd) if target > cwnd else 100 * cwnd  # §4.4, §4.5
+            if not self._w_max:
+                needed = min(needed, _AFTER_TIMEOUT)
+        pace = (cwnd * _RENO >> 3) * mss  # §4.3; as on Linux alpha stays what it is beyond the former maximum
         if self._acked > pace:
             grown, self._acked = divmod(self._acked, pace)
             self._w_est += grown
@@ -150,5 +152,7 @@ class Cubic(WindowBased):
 
     def idle(self, initial: int) -> None:
         self.cwnd = min(self.cwnd, initial)  # RFC 5681 §4.1
-        self._due = 0.0
-        self._epoch = None  # RFC 9438 §5.8: time in which nothing was sent does not count
+
+    def resumed(self, pause: float, now: float) -> None:
+        if self._epoch is not None:  # RFC 9438 §5.8: time in which nothing was sent does not count
+            self._epoch = min(self._epoch + pause, now)

@@ -14,6 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Final
 
 from . import mtu_probe, output, pacing, sizes, timers, validation
+from .congestion import UNLIMITED
 from .header import ACK, FIN, PSH
 from .pieces import FEW, PUSH, RECORD, SHIFT, Pieces
 from .scoreboard import NEW_DATA
@@ -88,7 +89,9 @@ def send_data(c: Connection) -> None:
     before = c.snd_nxt
     pieces = c.pieces
     if pieces is not None:
-        if c.snd_una == c.snd_max and c.tcp.scheduler.now - c.sent_at > c.rtt.rto:
+        if c.snd_una == c.snd_max and (
+            c.tcp.scheduler.now - c.sent_at > c.rtt.rto or c.congestion.ssthresh < UNLIMITED
+        ):
             validation.after_idle(c)
         why = _send_written(c, pieces)
         if (why == _PEER) != c.counts.held:

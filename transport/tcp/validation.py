@@ -32,11 +32,12 @@ def in_use(c: Connection) -> bool:
 
 
 def after_idle(c: Connection) -> None:
-    """Nothing is on the way, nor was sent for longer than a time-out, and data are about to go out: RFC 2861 §3.1,
-    RFC 5681 §4.1."""
-    idle, rto = c.tcp.scheduler.now - c.sent_at, c.rtt.rto
+    """Nothing is on the way and data are about to go out: RFC 2861 §3.1, RFC 5681 §4.1."""
+    now, rto = c.tcp.scheduler.now, c.rtt.rto
     settings, control = c.tcp.settings, c.congestion
-    if not settings.slow_start_after_idle or c.pieces is None or control.samples:
+    idle = now - c.sent_at
+    control.resumed(idle, now)
+    if idle <= rto or not settings.slow_start_after_idle or c.pieces is None or control.samples:
         return
     ssthresh = max(control.ssthresh, control.cwnd // 2 + control.cwnd // 4)
     initial = min(settings.initial_window * c.mss, control.cwnd)
