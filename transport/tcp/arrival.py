@@ -30,6 +30,8 @@ _HALF: Final = 1 << 31
 _SMALL: Final = 2048
 #: A timestamp older than this says nothing any more (RFC 7323 §5.5).
 _TIMESTAMP_LIFE: Final = 24 * 86400.0
+#: Ticks of the fastest clock that peers may have, in a second (as Linux has it).
+_FASTEST_TICKS: Final = 1200
 
 
 def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, flags: int, window: int) -> None:
@@ -148,7 +150,16 @@ def _old_timestamp(c: Connection, segment: Segment, silence: float) -> bool:
     stamp = segment.options.timestamp
     if not c.timestamps or stamp is None or segment.flags & RST or not older(stamp + 1 & MASK, c.ts_recent):
         return False
-    return silence < _TIMESTAMP_LIFE
+    return silence < _TIMESTAMP_LIFE and not _overtaken(c, segment, stamp)
+
+
+def _overtaken(c: Connection, segment: Segment, stamp: int) -> bool:
+    """Whether it is a duplicate ACK that later segments have overtaken: as on Linux it still says something."""
+    if segment.length or segment.seq != c.rcv_nxt or segment.ack != c.snd_una or not segment.flags & ACK:
+        return False
+    window = segment.window << c.snd_shift
+    news = c.snd_wl1 < segment.seq or window > c.snd_wnd or not window
+    return not news and (c.ts_recent - stamp) & MASK <= c.rtt.rto * _FASTEST_TICKS
 
 
 def _remember_timestamp(c: Connection, segment: Segment) -> None:
