@@ -37,6 +37,7 @@ class Counts:
         "time_out_since",
         "time_out_time",
         "time_outs",
+        "told_again",
     )
 
     def __init__(self) -> None:
@@ -57,6 +58,8 @@ class Counts:
         self.delivered_marked = 0
         #: Segments that the peer said had come twice (DSACK).
         self.reported_twice = 0
+        #: Segments that had been told to have arrived, and then not any more: by a peer that reneged, or without SACK.
+        self.told_again = 0
         #: Retransmission time-outs; series of them, and how long those took until an acknowledgment came.
         self.time_outs = self.time_out_recoveries = 0
         #: Those after which Linux asks for another path: all but those of a listener's handshake.

@@ -37,13 +37,20 @@ def _limit(c: Connection, board: Scoreboard, acknowledged: int) -> None:
         memory.reordered += 1
 
 
+def forget(c: Connection, board: Scoreboard) -> None:
+    """Duplicate ACKs so far say nothing any more. As on Linux what they told stays counted as delivered."""
+    c.counts.told_again += -(-board.departed // c.mss)
+    board.departed = 0
+
+
 def settle(c: Connection, board: Scoreboard, moved: int, delivered: int) -> int:
     """SND.UNA has moved: what duplicate ACKs had told before is no news now (RFC 9937 §6.2). How many bytes are."""
     if c.sack:
         return delivered
     known = board.departed
-    board.departed = max(known - max(moved - c.mss, 0), 0)
+    board.departed = rest = max(known - max(moved - c.mss, 0), 0)
     _limit(c, board, moved)
+    c.counts.told_again += -(-(rest - board.departed) // c.mss)
     return max(moved - known, min(c.mss, moved))
 
 

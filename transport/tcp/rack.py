@@ -189,7 +189,7 @@ def _judge_first(c: Connection, board: Scoreboard, rack: Rack, patience: float) 
             c.reorder_at = min(c.reorder_at, time + patience + GRANULARITY)
             return
         board.lose(board.judged, end)
-        board.judged = end
+        board.judged = board.struck = end
         index += 1
 
 

@@ -193,7 +193,7 @@ def _digest(
     moved = ack - una
     flight = c.snd_max - una - board.outside
     losses = board.losses
-    board.original_arrived = board.resent_lost = False
+    board.original_arrived = board.resent_lost = board.unsure = False
     delivered, early = _deliver(c, board, ack, echo, blocks)
     delivered += early
     full = moved
@@ -208,7 +208,7 @@ def _digest(
         judge(c, board, moved, echo, news=early > 0, duplicate=False)
     if board.reducing >= 0 or board.echo:
         ecn.progress(c, board, delivered)
-    _set_window(c, board, delivered, safe=moved > 0 and board.losses == losses, moved=moved)
+    _set_window(c, board, delivered, safe=moved > 0 and board.losses == losses, moved=moved, news=early > 0)
     if early and c.room_wanted and send_memory.room(c) >= c.size_goal:
         c.notify = True  # nothing leaves the buffer, but there is room
     if c.rate is not None:
@@ -290,7 +290,7 @@ def judge(c: Connection, board: Scoreboard, moved: int, echo: int, *, news: bool
     if board.echo and c.undo is not None:
         c.undo.ssthresh = 0  # this reduction is to stay
     if c.recovering and c.snd_una >= c.recover:
-        board.departed = 0
+        newreno.forget(c, board)
         if _recovered(c, board, echo):
             return
     if c.recovering:
@@ -307,7 +307,7 @@ def judge(c: Connection, board: Scoreboard, moved: int, echo: int, *, news: bool
         _judge_timeout(c, board, moved, echo, news=news, duplicate=duplicate)
     else:
         if moved:
-            board.departed = 0
+            newreno.forget(c, board)
         if duplicate:
             newreno.departs(c, board)
         if undo.all_reported(c):
@@ -357,11 +357,12 @@ def _undo_partially(c: Connection, board: Scoreboard, echo: int, moved: int) -> 
     """A part of what was lost has arrived. Was it just late? True if nothing more is to be judged for now."""
     if c.undo is None or c.undo.marker < 0 or not undo.delayed(c, echo):
         return False
-    if c.sack and board.highest > c.snd_una - moved:
-        size = board.highest - (c.snd_una - moved)
-        rack_of(c).overtaken(size, c.mss, c.tcp.settings.max_reordering)
+    highest = board.highest if c.sack else c.snd_una
+    if highest > c.snd_una - moved:
+        rack_of(c).overtaken(highest - c.snd_una + moved, c.mss, c.tcp.settings.max_reordering)
     if board.resent.size:
-        return True  # what was sent again is on its way; nothing more is
+        board.unsure = True  # what was sent again is on its way; nothing more is
+        return True
     undo.take_back(c, losses=True)
     c.recovering = False
     c.resent_since = 0.0
@@ -393,7 +394,7 @@ def _judge_timeout(c: Connection, board: Scoreboard, moved: int, echo: int, *, n
         if duplicate and c.snd_max > c.recover:
             newreno.departs(c, board)
         elif moved:
-            board.departed = 0
+            newreno.forget(c, board)
 
 
 def _undo_timeout(c: Connection, board: Scoreboard, *, spurious: bool) -> None:
@@ -407,12 +408,13 @@ def _undo_timeout(c: Connection, board: Scoreboard, *, spurious: bool) -> None:
         c.counts.recovered(c.tcp.scheduler.now)
 
 
-def _set_window(c: Connection, board: Scoreboard, delivered: int, *, safe: bool, moved: int) -> None:
-    """What this acknowledgment makes of the congestion window. ``safe``: it moved SND.UNA and told no further loss."""
+def _set_window(c: Connection, board: Scoreboard, delivered: int, *, safe: bool, moved: int, news: bool) -> None:
+    """What this acknowledgment makes of the congestion window. ``safe``: it moved SND.UNA and told no further loss;
+    ``news``: it told of early data."""
     if c.recovering or board.reducing >= 0:
         proportional(c, board, delivered, safe=safe)
     elif (c.cwnd_limited or validation.in_use(c)) and (
-        moved or (delivered and rack_of(c).reordering > c.tcp.settings.reordering)
+        moved or (news and rack_of(c).reordering > c.tcp.settings.reordering)
     ):
         c.congestion.acknowledged(max(delivered, 0), c.mss, c.snd_una, c)
 
@@ -428,7 +430,8 @@ def proportional(c: Connection, board: Scoreboard, delivered: int, *, safe: bool
 def enter(c: Connection, board: Scoreboard) -> None:
     """Fast recovery begins."""
     control = c.congestion
-    undo.remember(c, reducing=board.reducing < 0)
+    arrived = board.tail_end and not board.resent.size  # as on Linux, a probe counts even if it has been acknowledged
+    undo.remember(c, reducing=board.reducing < 0, probed=c.mss if arrived else 0)
     if board.reducing < 0:
         board.prr.start(control.cwnd)
         control.lost(c.snd_max - c.snd_una, c.mss)
@@ -453,7 +456,7 @@ def duplicate(c: Connection) -> None:
         board = board_of(c)
         known = board.departed
         judge(c, board, 0, 0, news=False, duplicate=True)
-        _set_window(c, board, board.departed - known, safe=False, moved=0)
+        _set_window(c, board, board.departed - known, safe=False, moved=0, news=False)
         settle(c, board)
         c.mark()
 

@@ -135,7 +135,9 @@ class Scoreboard:
         "resent",
         "resent_lost",
         "sacked",
+        "struck",
         "tail_end",
+        "unsure",
     )
 
     def __init__(self, una: int) -> None:
@@ -152,6 +154,8 @@ class Scoreboard:
         self.departed = 0
         #: Everything before was once judged lost, or has arrived: no first transmission is left to judge.
         self.judged = una
+        #: The same, but for what only a time-out has judged: as on Linux RACK loses sight of what it has judged itself.
+        self.struck = una
         #: The highest number that was ever acknowledged (RFC 8985: RACK.fack).
         self.highest = una
         self.prr = ProportionalRate()
@@ -170,6 +174,8 @@ class Scoreboard:
         self.latest_time = -inf
         self.overtaken = inf
         self.resent_lost = False
+        #: Of this one, too: nothing may have been lost, so nothing is sent again for now.
+        self.unsure = False
         #: Where a tail loss probe ended that was a retransmission, until it is known whether it repaired a loss, or 0.
         self.tail_end = 0
 
@@ -177,6 +183,11 @@ class Scoreboard:
     def outside(self) -> int:
         """How much of what lies between ``snd_una`` and ``snd_max`` is not in the network."""
         return self.sacked.size + self.lost.size + self.departed
+
+    @property
+    def resends(self) -> bool:
+        """Whether what is lost is to be sent again now."""
+        return self.lost.size > 0 and self.doubtful != NEW_DATA and not self.unsure
 
     @property
     def intact(self) -> bool:
@@ -219,11 +230,10 @@ class Scoreboard:
         self.resent.clear()
         for entry in kept:
             self.resent.add(*entry)
-        self.departed = 0
         self.lose(una, end)
         self.judged = max(self.judged, end)
 
     def forget_losses(self, una: int) -> None:
-        """What counts as lost does so no longer: it will be judged again."""
+        """What counts as lost does so no longer; what a time-out has judged will be judged again."""
         self.lost.clear()
-        self.judged = una
+        self.judged = max(una, self.struck)

@@ -9,7 +9,7 @@ does not do that; a push or FIN is at the end of a packet, and so is a push of e
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,6 @@ from . import mtu_probe, output, pacing, sizes, timers, validation
 from .congestion import UNLIMITED
 from .header import ACK, FIN, PSH
 from .pieces import FEW, PUSH, RECORD, SHIFT, Pieces
-from .scoreboard import NEW_DATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,7 +82,7 @@ def send_data(c: Connection) -> None:
         return
     if c.telling or c.option_room:
         sizes.leave_room(c)
-    if board is not None and board.lost.size and board.doubtful != NEW_DATA and not output.retransmit_lost(c, board):
+    if board is not None and board.resends and not output.retransmit_lost(c, board):
         c.cwnd_limited = True
         return
     before = c.snd_nxt
@@ -163,6 +162,7 @@ def send_one(c: Connection) -> bool:
     if limit > 0:
         _send_first(c, pieces, size, limit)
         output.log(c, limit)
+        validation.sent(c, pieces, limited=_quota(c) <= 0)
     return limit > 0
 
 
@@ -476,6 +476,15 @@ def pushed_at(c: Connection, start: int, end: int) -> bool:
     packets = c.pieces.packets if c.pieces is not None else ()
     index = bisect_right(packets, start << 1 | 1)
     return any(packet & 1 for packet in packets[index : bisect_right(packets, end << 1 | 1, index)])
+
+
+def part(c: Connection, *numbers: int) -> None:
+    """Packets end before ``numbers`` from now on, as a part of one was sent again by itself."""
+    packets = c.pieces.packets if c.pieces is not None else []
+    for number in numbers:
+        index = bisect_left(packets, number << 1)
+        if index < len(packets) and packets[index] >> 1 != number and c.snd_una < number < c.buffer.end:
+            packets.insert(index, number << 1)
 
 
 def boundary(c: Connection, start: int, end: int) -> int:

@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import early, ecn, output, pacing, segmentation, tail_probe, timers, undo
+from . import early, ecn, newreno, output, pacing, segmentation, tail_probe, timers, undo
 from .recovery import board_of
 from .scoreboard import AFTER_TIMEOUT, NO
 from .sequence import MASK
@@ -79,9 +79,10 @@ def _gives_up(c: Connection) -> bool:
 
 def enter_loss(c: Connection, board: Scoreboard) -> None:
     """Slow start begins again. The threshold falls once for each window of data (RFC 5681 §3.1)."""
-    fresh = not c.recovering and not board.after_timeout and (board.reducing < 0 or c.snd_una > board.reducing)
-    disordered = fresh and board.outside > 0
-    board.doubtful = AFTER_TIMEOUT if c.tcp.settings.frto and (fresh or c.retries) else NO  # RFC 5682 §3.1 (1)
+    repairing = c.recovering or board.after_timeout
+    fresh = not repairing and c.snd_una >= board.reducing
+    disordered = fresh and board.reducing < 0 < board.outside
+    board.doubtful = AFTER_TIMEOUT if c.tcp.settings.frto and (not repairing or c.retries) else NO  # RFC 5682 §3.1 (1)
     now, memory = c.tcp.scheduler.now, c.rack
     assert memory is not None
     early = board.sacked.size
@@ -90,12 +91,15 @@ def enter_loss(c: Connection, board: Scoreboard) -> None:
     patience = (memory.rtt or c.rtt.latest) if c.sack and c.snd_una > c.iss + 1 else 0.0
     recent = now - patience
     end = _sent_before(c, recent)
-    reducing = fresh or c.snd_una >= c.recover or (board.after_timeout and not c.retries)
+    reducing = fresh or (repairing and c.snd_una >= c.recover) or (board.after_timeout and not c.retries)
     flight = c.snd_max - c.snd_una
     probed = min(c.mss, flight) if board.tail_end else 0
+    newreno.forget(c, board)
     board.lose_everything(c.snd_una, end, recent)
-    if c.rate is not None and not board.sacked.size:
-        c.rate.delivered -= early  # the peer has reneged: it will tell again
+    if early and not board.sacked.size:  # the peer has reneged: it will tell again
+        c.counts.told_again += -(-early // c.mss)
+        if c.rate is not None:
+            c.rate.delivered -= early
     if reducing:
         undo.remember(c, probed=probed)
     c.congestion.timed_out(flight, c.mss, again=not reducing)
