@@ -338,9 +338,9 @@ def test_after_a_month_timestamps_start_anew() -> None:
 def test_the_window_closes_and_opens() -> None:
     peer = Peer()
     connection = peer.connect(TcpOptions(receive_buffer=16000))
-    window, edge = 1000, 0
+    window, edge = 1460, 0
     while window:
-        peer.data(bytes(min(window, 1000)))
+        peer.data(bytes(min(window, 1460)))
         peer.advance(0.3)
         answer = peer.seen()[-1]
         assert answer.ack + answer.window >= edge

@@ -50,7 +50,7 @@ _ENDS: Final = FIN | SYN | PSH | URG
 def arrived(c: Connection, size: int, full: int, header: int, flags: int, echo: int) -> None:
     """The next data are there: ``size`` bytes in segments of ``full`` bytes with TCP headers of ``header`` bytes, which
     echo the timestamp ``echo`` (or 0)."""
-    c.rcv_charge += window.cost(size)
+    window.charge(c, size, header - HEADER_SIZE)
     if full == c.rcv_mss and not flags & PSH:
         c.last_size = 0
     else:

@@ -51,7 +51,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
         and seq == rcv_nxt & MASK
         and moved <= self.snd_max - una
         and size <= self.rcv_adv - rcv_nxt
-        and self.rcv_charge + size <= self.rcv_buffer
+        and self.rcv_charge <= self.rcv_buffer
         and self.reassembly is None
         and (not self.ecn or not size or ecn.is_usual(self, packet))
     ):
@@ -173,13 +173,13 @@ def _acceptable(c: Connection, segment: Segment) -> bool:
     """First, check the sequence number (RFC 9293 §3.10.7.4).
 
     A segment at the very edge of the window is let through for its ACK and RST (MUST-66); its text is cut away later.
-    One that goes beyond the edge is dropped whole, as on Linux; unless it is the next and nothing waits to be read:
-    then it is taken whole, for the sake of peers that do not look at the window.
+    One that goes beyond the edge is dropped whole, as on Linux; unless nothing waits to be read: then it is taken
+    whole, for the sake of peers that do not look at the window.
     """
     length = segment.length
     if not length:
         return c.rcv_nxt <= segment.seq <= c.rcv_adv
-    if segment.seq + len(segment.payload) > c.rcv_adv > c.rcv_nxt and (c.readable or segment.seq > c.rcv_nxt):
+    if segment.seq + len(segment.payload) > c.rcv_adv > c.rcv_nxt and c.readable:
         return False
     return segment.seq + length > c.rcv_nxt and (segment.seq < c.rcv_adv or segment.seq == c.rcv_nxt)
 
@@ -196,7 +196,7 @@ def _refuse(c: Connection, segment: Segment) -> None:
         return
     if not segment.length and c.tcp.is_too_soon(c):  # RFC 5961 §7
         return
-    if segment.length and segment.seq < c.rcv_nxt:
+    if segment.length and segment.seq < c.rcv_nxt and c.state is not State.SYN_RECEIVED:
         acks.strange(c)
         sack.again(c, segment.seq, min(segment.end, c.rcv_nxt))
     c.must_acknowledge = True
@@ -295,17 +295,18 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
         payload = payload[: max(c.rcv_adv - seq, 0)]
         end = seq + len(payload)
         acks.strange(c)
-    elif segment.flags & FIN:
+    elif segment.flags & FIN and seq <= c.rcv_nxt:
         c.fin_seq = end
     if c.ecn and end > c.rcv_nxt and payload:
         ecn.data_arrives(c, segment.packet)
     if seq > c.rcv_nxt:
         _out_of_order(c, segment, payload)
+        if segment.flags & FIN and end == seq + len(segment.payload):
+            c.fin_seq = end
         return
     if end > c.rcv_nxt:
-        if not _keep(c, payload):
+        if not _keep(c):
             return
-        c.rcv_adv = max(c.rcv_adv, end)
         if seq < c.rcv_nxt:
             sack.again(c, seq, c.rcv_nxt)
         deliver(c, payload[c.rcv_nxt - seq :])
@@ -313,6 +314,7 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
         acks.arrived(c, len(payload), full, segment.header_size, segment.flags, echo)
         if c.reassembly is not None:
             _fill(c, c.reassembly)
+        c.rcv_adv = max(c.rcv_adv, c.rcv_nxt)
     elif payload:
         sack.again(c, seq, end)
         acks.strange(c)
@@ -321,32 +323,32 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
 
 
 def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
-    if (payload or segment.flags & FIN) and _keep(c, payload):
+    if (payload or segment.flags & FIN) and _keep(c):
         if c.reassembly is None:
             c.reassembly = Reassembly()
         c.reassembly.insert(segment.seq, payload)
         c.counts.early_segments += segment.count
+        size = len(payload)
         if payload:
-            size = len(payload)
-            c.reassembly.charge += window.cost(size)
             acks.measure(c, size, segment.packet.segment_size or size, segment.header_size, segment.flags)
-        if c.right_sizing is not None or segment.options.timestamp_echo:
-            sizing = right_sizing.measure(c, len(payload), segment.options.timestamp_echo if payload else 0)
-            right_sizing.want(c, sizing.space, sizing.space)
+            if c.sack:
+                window.grow(c, size)
+            window.charge_early(c.reassembly, segment.seq, size, segment.header_size - HEADER_SIZE)
+        sizing = right_sizing.measure(c, size, segment.options.timestamp_echo if payload else 0)
+        right_sizing.want(c, sizing.space, sizing.space)
         if c.sack:
-            window.grow(c, len(payload))
-            sack.early(c, c.reassembly, segment.seq, segment.seq + len(payload))
+            sack.early(c, c.reassembly, segment.seq, segment.seq + size)
         else:
             # RFC 5681 §4.2: a duplicate ACK for each segment, at once, so that the peer can tell how many arrived.
             for _ in range(min(segment.count, 3)):
                 output.acknowledge(c)
 
 
-def _keep(c: Connection, payload: memoryview) -> bool:
-    """Whether there is memory for ``payload``. If not, the window is closed: what the peer may send has turned out to
+def _keep(c: Connection) -> bool:
+    """Whether there is memory for more. If not, the window is closed: what the peer may send has turned out to
     need more than it should."""
     used = c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
-    if used + len(payload) <= c.rcv_buffer or window.make_room(c, len(payload)):
+    if used <= c.rcv_buffer or window.make_room(c):
         return True
     if c.readable:  # reading will open it again
         c.rcv_adv = c.rcv_nxt
@@ -363,6 +365,7 @@ def _fill(c: Connection, reassembly: Reassembly) -> None:
     reassembly.charge = charge * reassembly.size // before if before else 0
     c.rcv_charge += charge - reassembly.charge
     if not len(reassembly):
+        c.rcv_tail = reassembly.tail
         if c.fin_seq < 0:
             c.reassembly = None
         acks.repaired(c)

@@ -30,6 +30,8 @@ class Reassembly:
         "duplicates_of",
         "latest",
         "repeated",
+        "tail",
+        "tail_end",
         "untold",
     )
 
@@ -44,6 +46,8 @@ class Reassembly:
         self.repeated: Range | None = None
         #: The memory that the pieces count for (window.py).
         self.charge = 0
+        #: What is left of the last one's memory, and the sequence number after that one.
+        self.tail = self.tail_end = 0
         #: Something arrived early, and no ACK has told it yet.
         self.untold = False
         #: How many ACKs that would have told early data wait to be one, and how many in a row were sent for the same

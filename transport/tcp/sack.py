@@ -31,6 +31,8 @@ def early(c: Connection, reassembly: Reassembly, start: int, end: int) -> None:
     """
     if reassembly.repeated is not None and c.tcp.settings.dsack:
         c.dsack = reassembly.repeated  # RFC 2883 §4.2
+        if end == c.fin_seq == c.dsack[1]:
+            c.dsack = c.dsack[0], end + 1  # the FIN had come, too
     if reassembly.untold and reassembly.place(start, end) >= _EXPECTED:
         output.acknowledge(c)
     reassembly.told(start, end)

@@ -25,6 +25,7 @@ from .state import State
 
 if TYPE_CHECKING:
     from .connection import Connection
+    from .reassembly import Reassembly
 
 _RATIO_BITS: Final = 8
 _HALF: Final = 1 << _RATIO_BITS - 1
@@ -33,8 +34,10 @@ _UNSCALED: Final = 65535
 _BESIDE: Final = 256
 _AROUND: Final = 64 + 320
 _HEADERS: Final = 40
-_LEAST_PIECE: Final = 704
+_LEAST_PIECE: Final = 576
 _PAGE: Final = 4096
+#: What is larger than this is scattered over pages.
+_LINEAR: Final = _PAGE + 320
 #: TCP_INIT_CWND: what a peer sends in its first round trip.
 _INITIAL_SEGMENTS: Final = 10
 _LEAST_CLAMP: Final = 1152
@@ -47,11 +50,39 @@ _GROWING: Final = 128
 
 @lru_cache(maxsize=1024)
 def cost(size: int) -> int:
-    """The memory that a segment of ``size`` bytes counts for."""
+    """The memory that a segment of ``size`` bytes counts for, TCP's options with them."""
     piece = size + _HEADERS + _AROUND
     if piece <= _PAGE:
         return (1 << (piece - 1).bit_length() if piece > _LEAST_PIECE else _LEAST_PIECE) + _BESIDE
-    return -(-piece // _PAGE) * _PAGE + 4 * _BESIDE
+    return -(-piece // _PAGE) * _PAGE + _BESIDE
+
+
+def charge(c: Connection, size: int, options: int) -> None:
+    """In-order data of ``size`` bytes wait, that came with so many bytes of TCP options. What was left of the memory of
+    those before may be enough for them."""
+    if size <= c.rcv_tail and c.readable > size:
+        c.rcv_tail -= size
+    else:
+        memory = cost(size + options)
+        c.rcv_charge += memory
+        c.rcv_tail = _tail(memory, size + options)
+
+
+def charge_early(reassembly: Reassembly, start: int, size: int, options: int) -> None:
+    """The same of data that came before their turn, with sequence numbers from ``start`` on."""
+    if size <= reassembly.tail and start == reassembly.tail_end:
+        reassembly.tail -= size
+    else:
+        memory = cost(size + options)
+        reassembly.charge += memory
+        reassembly.tail = _tail(memory, size + options)
+    reassembly.tail_end = start + size
+
+
+def _tail(memory: int, size: int) -> int:
+    """What a segment of ``size`` bytes leaves of its memory; pages have nothing left."""
+    piece = size + _HEADERS + _AROUND
+    return memory - _BESIDE - piece if piece < _LINEAR else 0
 
 
 def space(c: Connection) -> int:
@@ -236,30 +267,28 @@ def _cautious_step(c: Connection, memory: int, size: int) -> int:
     return 0
 
 
-def make_room(c: Connection, size: int) -> bool:
-    """Whether ``size`` more bytes may be kept, although what waits takes all the memory by Linux's accounts.
-
-    Here small pieces are put together, so they cost less than that; the rest is dropped, and the window closed.
-    """
-    waiting = c.readable + (c.reassembly.size if c.reassembly is not None else 0)
-    if waiting:
-        c.quick = 0
-        used = c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
-        if not c.options.receive_buffer:
-            c.rcv_buffer = max(c.rcv_buffer, min(used, c.tcp.settings.max_receive_buffer))
-        if used > c.rcv_buffer:
-            c.rcv_ssthresh = min(c.rcv_clamp, 2 * c.advertised_mss)
-        if used + size > c.rcv_buffer:
-            _collapse(c)
-            used = c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
-        if used + size <= c.rcv_buffer:
-            return True
+def make_room(c: Connection) -> bool:
+    """Whether more data may be kept, although what waits takes all the memory by Linux's accounts: that grows with it,
+    unless the user has set its size. What does not fit is dropped, and the window closed."""
+    used = c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
+    c.quick = 0
+    if not c.options.receive_buffer:
+        c.rcv_buffer = max(c.rcv_buffer, min(used, c.tcp.settings.max_receive_buffer))
+    if used <= c.rcv_buffer:
+        return True
+    c.rcv_ssthresh = min(c.rcv_clamp, 2 * c.advertised_mss)
+    _collapse(c)
+    used = c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
+    if used <= c.rcv_buffer:
+        return True
     c.tcp.counters["tcp.no_room"] += 1
-    return not waiting
+    return False
 
 
 def _collapse(c: Connection) -> None:
-    c.rcv_charge = min(c.rcv_charge, c.readable)
+    """Small segments are put together where their memory is worth less than that of the largest."""
+    if c.rcv_charge * c.rcv_ratio >> _RATIO_BITS > c.readable:
+        c.rcv_charge = min(c.rcv_charge, c.readable)
     if c.reassembly is not None:
         c.reassembly.charge = min(c.reassembly.charge, c.reassembly.size)
 
