@@ -71,9 +71,6 @@ _QUOTE_MINIMUM: Final = 8
 #: Precedence of errors: internetwork control (RFC 1812 §4.3.2.5).
 _ERROR_TRAFFIC_CLASS: Final = 0xC0
 
-#: MTUs that links have, to guess from when a router does not say (RFC 1191 §7).
-_PLATEAUS: Final = (32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68)
-
 
 class TokenBucket:
     """At most ``rate`` per second, and ``burst`` at once after a silence."""
@@ -163,7 +160,7 @@ class Icmp:
         if inner + HEADER_SIZE > packet.end:
             internet.counters["icmp.malformed"] += 1
             return
-        first, _, size, _, fragment, _, protocol, _, source, destination = IPV4.unpack_from(frame, inner)
+        first, _, _, _, fragment, _, protocol, _, source, destination = IPV4.unpack_from(frame, inner)
         start = inner + (first & 15) * 4
         if first >> 4 != 4 or start < inner + HEADER_SIZE or start + _QUOTE_MINIMUM > packet.end:
             internet.counters["icmp.malformed"] += 1
@@ -177,7 +174,8 @@ class Icmp:
             if not internet.vouches(protocol, source, destination, quote):
                 internet.counters["icmp.not_believed"] += 1
                 return
-            mtu = internet.lower_mtu(destination, mtu or next((mtu for mtu in _PLATEAUS if mtu < size), 0))
+            # A router that does not say (0) is taken to mean the least that anybody is believed (RFC 1191 §5).
+            mtu = internet.lower_mtu(destination, mtu)
             if not mtu:
                 return
         internet.fail(protocol, Failure(number, hard, source, destination, quote, mtu, packet.source, kind, code))

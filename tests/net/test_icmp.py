@@ -182,7 +182,8 @@ def test_a_smaller_path_mtu_is_believed_for_ten_minutes(station: Station, sink) 
     assert needed(1450) == path.mtu == 1400  # no news
     with pytest.raises(OSError, match="does not fit"):
         path.send(Packet([bytes(1381)]), 6)
-    assert needed(0, 1400) == path.mtu == 1006  # an old router: RFC 1191 §7
+    assert needed(700) == path.mtu == 700
+    assert needed(0) == path.mtu == 552  # an old router: RFC 1191 §5
     assert needed(68) == path.mtu == 552  # as far as anybody is believed
     station.host.routes.add("default", via="10.0.0.2")
     assert not path.valid
