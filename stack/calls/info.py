@@ -174,7 +174,7 @@ def _states(c: Connection) -> dict[str, int]:
         "backoff": c.state is not State.CLOSED and (c.rtt.backoff or c.persist_backoff),
         "options": c.state is not State.SYN_SENT and _options(c),
         "window_scales": c.state is not State.SYN_SENT and c.snd_shift | c.rcv_shift << 4,
-        "flags": int(c.rate is None or c.rate.noted_app_limited),
+        "flags": int(c.rate is None or c.rate.noted_app_limited) | c.fast_open >> early.FAILURE_SHIFT << 1,
     }
 
 

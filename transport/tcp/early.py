@@ -14,12 +14,17 @@ if TYPE_CHECKING:
     from .segment import Segment
 
 #: Bits of `Connection.fast_open`: our SYN had the option; it had data; data of a SYN were taken; a listener has opened
-#: it early; the option has its experimental form (RFC 7413 appendix A).
+#: it early; the option has its experimental form (RFC 7413 appendix A); and why data were not taken, by TCP_INFO's
+#: numbers of the reasons.
 ASKED: Final = 1
 SENT: Final = 2
 TAKEN: Final = 4
 CHILD: Final = 8
 EXPERIMENTAL: Final = 16
+FAILURE_SHIFT: Final = 5
+_NO_COOKIE: Final = 1 << FAILURE_SHIFT
+_NOT_ACKNOWLEDGED: Final = 2 << FAILURE_SHIFT
+_SENT_AGAIN: Final = 3 << FAILURE_SHIFT
 #: What options may take of a segment, in bytes.
 _OPTIONS_SPACE: Final = 40
 #: So many time-outs with nothing heard are taken for a black hole.
@@ -43,6 +48,8 @@ def prepare(c: Connection) -> None:
         c.fast_open = ASKED | EXPERIMENTAL
     c.cookie = known.cookie if known is not None else b""
     c.early = bool(c.cookie)
+    if not c.early:
+        c.fast_open |= _NO_COOKIE
 
 
 def room(c: Connection) -> int:
@@ -74,6 +81,7 @@ def answered(c: Connection, segment: Segment) -> bool:
         _learn(c, segment)
     c.cookie = None
     if c.snd_una < c.snd_max:
+        c.fast_open |= _SENT_AGAIN if c.retransmissions else _NOT_ACKNOWLEDGED
         board = board_of(c)
         board.lose_everything(c.snd_una, c.snd_max)
         board.after_timeout = True

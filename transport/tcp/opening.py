@@ -144,6 +144,7 @@ def recall_syn(c: Connection, segment: Segment) -> bool:
     if tcp.settings.ecn and c.timestamps and had_ecn(segment.options.timestamp_echo):
         c.ecn = ecn.AGREED
     c.snd_nxt = c.snd_max = c.iss + 1
+    c.counts.controls = 1
     return True
 
 

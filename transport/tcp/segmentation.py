@@ -83,7 +83,7 @@ def send_data(c: Connection) -> None:
     if c.telling or c.option_room:
         sizes.leave_room(c)
     if board is not None and board.resends and not output.retransmit_lost(c, board):
-        c.cwnd_limited = True
+        c.cwnd_limited = c.cwnd_limited or c.snd_nxt < c.buffer.end
         return
     before = c.snd_nxt
     pieces = c.pieces

@@ -161,6 +161,9 @@ def too_big(c: Connection) -> None:
     c.counts.controls += segmentation.segments(c, c.snd_una, c.snd_max, _COUNTED) - segments
     if not c.options.dont_fragment:
         return  # routers may cut what is on the way
+    if c.state is State.SYN_SENT and early.room(c) < c.snd_max - c.iss - 1:
+        output.send_syn(c)  # without the data, which were too much
+        c.retransmit_at = c.tcp.scheduler.now + c.rtt.rto
     if c.mss < before and c.state not in OPENING and c.snd_max - c.snd_una > c.mss:
         board = board_of(c)
         board.resent.clear()
