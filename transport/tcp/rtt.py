@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 #: What a timer may be late, in seconds: a tail loss probe waits that much longer.
 GRANULARITY: Final = 0.002
+#: How long a tail loss probe waits while no round trip has been measured, in seconds (RFC 8985 §7.2).
+UNMEASURED: Final = 1.0
 
 
 class RoundTrip:
@@ -56,7 +58,8 @@ class RoundTrip:
     def follow_tails(self, wanted: bool) -> None:
         """Switch tail loss probes on or off."""
         self._tail_probes = wanted
-        self.pto = min(2 * self.srtt + GRANULARITY, self.rto) if wanted and self.srtt else 0.0
+        pto = 2 * self.srtt + GRANULARITY if self.srtt else UNMEASURED
+        self.pto = min(pto, self.rto) if wanted else 0.0
 
     def measured(self, sample: float, una: int, nxt: int) -> None:
         """A segment that was sent once was acknowledged after ``sample`` seconds; SND.UNA and SND.NXT are ``una`` and

@@ -39,7 +39,7 @@ def waits(c: Connection) -> bool:
             return False
     else:
         alone = segmentation.segments(c, c.snd_una, c.snd_max, 2) == 1
-        wait = 2 * c.rtt.srtt + c.rtt.limits.min_rto if alone else c.rtt.pto
+        wait = 2 * c.rtt.srtt + c.rtt.limits.min_rto if alone and c.rtt.srtt else c.rtt.pto
         due = min(since + wait, _limit(c)) + held
         if now >= due - _GRAIN:
             if _probe(c):
