@@ -50,8 +50,6 @@ INERT: Final[dict[str, str]] = {
     "tcp_plb_idle_rehash_rounds": "3",
     "tcp_plb_rehash_rounds": "12",
     "tcp_plb_suspend_rto_sec": "60",
-    "tcp_reflect_tos": "0",
-    "tcp_shrink_window": "0",
     "tcp_tw_reuse_delay": "1000",
     "tcp_workaround_signed_windows": "0",
     "udp_child_hash_entries": "0",

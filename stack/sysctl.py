@@ -307,6 +307,8 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_pacing_ca_ratio", _percent("settings.tcp.pacing_avoidance", 1000)),
             ("tcp_rmem", _sizes("4096", "receive_buffer", "max_receive_buffer")),
             ("tcp_wmem", _sizes("4096", "send_buffer", "max_send_buffer")),
+            ("tcp_reflect_tos", _switch("settings.tcp.reflect_tos")),
+            ("tcp_shrink_window", _switch("settings.tcp.shrink_window")),
             ("tcp_moderate_rcvbuf", _switch("settings.tcp.moderate_receive_buffer")),
             ("tcp_comp_sack_nr", _number("settings.tcp.compressed_acks", 0, 255)),
             ("tcp_comp_sack_delay_ns", _seconds("settings.tcp.compression_delay", per=1_000_000_000)),

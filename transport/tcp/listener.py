@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: How long a reset counts, in seconds.
 _FORGIVING: Final = 60.0
+#: Of the type of service, what is not ECN.
+_DIFFERENTIATED: Final = 0xFC
 
 
 class Listener:
@@ -158,6 +160,8 @@ class Listener:
             return None
         local, remote = (packet.destination, local_port), (packet.source, remote_port)
         c = Connection(tcp, path, local, remote, self.options.inherited())
+        if tcp.settings.reflect_tos:
+            c.options.traffic_class = segment.traffic_class & _DIFFERENTIATED
         c.state = State.LISTEN
         c.follow(Event.SYN)
         return c

@@ -124,7 +124,9 @@ def answer_with_cookie(c: Connection, segment: Segment) -> None:
     iss = tcp.syn_cookies.make(c.key, segment.seq, c.peer_mss, now)
     tcp.counters["tcp.syn_cookies_sent"] += 1
     flags = SYN | ACK | ECE if marked else SYN | ACK
-    tcp.send_bare(segment.packet, iss, c.rcv_nxt, flags, window=min(c.rcv_adv - c.rcv_acked, 65535), options=options)
+    offered = min(c.rcv_adv - c.rcv_acked, 65535)
+    tos = c.options.traffic_class
+    tcp.send_bare(segment.packet, iss, c.rcv_nxt, flags, window=offered, options=options, traffic_class=tos)
 
 
 def recall_syn(c: Connection, segment: Segment) -> bool:

@@ -248,7 +248,15 @@ class Tcp:
             self.send_bare(packet, 0, seq + length, RST | ACK)
 
     def send_bare(
-        self, packet: Packet, seq: int, ack: int, flags: int, *, window: int = 0, options: bytes = b""
+        self,
+        packet: Packet,
+        seq: int,
+        ack: int,
+        flags: int,
+        *,
+        window: int = 0,
+        options: bytes = b"",
+        traffic_class: int = 0,
     ) -> None:
         """Answer ``packet`` with a segment without data that no connection remembers."""
         source, destination = packet.destination, packet.source
@@ -262,7 +270,7 @@ class Tcp:
         header = HEADER.pack(local, remote, seq & MASK, ack & MASK, size << 10 | flags, window, pseudo, 0)
         answer = Packet([bytearray(header + options)], checksum=PARTIAL)
         answer.checksum_offset = CHECKSUM_OFFSET
-        path.send(answer, TCP)
+        path.send(answer, TCP, traffic_class=traffic_class)
 
     def challenge(self, c: Connection) -> None:
         """A challenge ACK: is it really you? (RFC 5961 §3.2, §4.2, §5.2), not too often (§7)."""

@@ -79,6 +79,10 @@ class TcpSettings:
     urgent_octet: bool = False
     #: Where the accept queue is full, the last ACK of a handshake is answered by RST (tcp_abort_on_overflow).
     abort_on_overflow: bool = False
+    #: Connections of listeners answer with the type of service that the SYN had (tcp_reflect_tos).
+    reflect_tos: bool = False
+    #: The receive window may shrink when memory turns out to hold less (tcp_shrink_window).
+    shrink_window: bool = False
     #: New sockets let routers fragment what they send; 0: they learn the path's MTU (ip_no_pmtu_disc).
     no_path_mtu_discovery: int = 0
     #: Whether the congestion window shrinks while it is not used (tcp_slow_start_after_idle).

@@ -208,6 +208,8 @@ def select(c: Connection) -> int:
             return 0
     if free > c.rcv_ssthresh:
         free = c.rcv_ssthresh
+    elif shift and c.tcp.settings.shrink_window:
+        free = free >> shift << shift
     if shift:
         return -(-free >> shift) << shift
     mss = min(c.rcv_mss, full)
@@ -224,10 +226,24 @@ def offer(c: Connection) -> int:
     offered, shift = c.rcv_adv - c.rcv_nxt, c.rcv_shift
     window = 0 if offered >= c.rcv_ssthresh else select(c)
     if window < offered:
-        window = -(-offered >> shift) << shift
+        if shift and c.tcp.settings.shrink_window:
+            window = _shrunk(c)
+        else:
+            window = -(-offered >> shift) << shift
     c.rcv_adv = c.rcv_nxt + window
     field = window >> shift
     return field if field < _UNSCALED else _UNSCALED
+
+
+def _shrunk(c: Connection) -> int:
+    """What there is room for, although more was offered, in units of the window's scale."""
+    shift, full = c.rcv_shift, min(full_space(c), c.rcv_clamp)
+    free = space(c) >> shift << shift
+    if free < full >> 1:
+        c.quick = 0
+        if free < full_space(c) >> 4 or free < min(c.rcv_mss, full) or not free:
+            return 0
+    return min(free, -(-c.rcv_ssthresh >> shift) << shift)
 
 
 # -- what comes in -----------------------------------------------------------------------------------------------------
