@@ -131,7 +131,7 @@ def probe(c: Connection) -> None:
 
 def retransmit_first(c: Connection, board: Scoreboard) -> None:
     """Send the earliest unacknowledged segment again, as far as the window has room, or all of it if there is none."""
-    if c.telling:
+    if c.telling or c.option_room:
         sizes.leave_room(c)
     end = segmentation.boundary(c, c.snd_una, c.snd_max)
     limit = c.snd_una + min(c.mss, c.snd_wnd or c.mss)

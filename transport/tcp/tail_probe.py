@@ -33,7 +33,7 @@ def waits(c: Connection) -> bool:
         due = c.unacknowledged_since + rto
         if now >= due:
             return False
-    elif c.tail_probed > c.snd_una:
+    elif c.tail_probed > c.snd_una or (board is not None and board.tail_end):
         due = _after_probe(c) + rto + held
         if now >= due - _GRAIN:
             return False
