@@ -73,7 +73,9 @@ def _probe_window(c: Connection) -> None:
         return
     settings = c.tcp.settings
     limit = settings.orphan_retries if c.orphan else settings.retries
-    tries = c.persist_backoff if c.orphan else c.persist_probes  # nobody is left who would wait forever
+    tries = c.persist_probes
+    if c.orphan and timers.longest_wait(c):
+        tries = max(tries, c.persist_backoff)  # nobody is left who would wait forever
     now, patience = c.tcp.scheduler.now, c.options.user_timeout
     if c.persist_since == -inf:
         c.persist_since = now

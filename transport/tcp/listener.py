@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from . import early, opening, syn_cookies
 from .connection import Connection
 from .fast_open import EVERY_LISTENER
+from .segment import differentiated
 from .state import Event, State
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 #: How long a reset counts, in seconds.
 _FORGIVING: Final = 60.0
-#: Of the type of service, what is not ECN.
-_DIFFERENTIATED: Final = 0xFC
 
 
 class Listener:
@@ -161,7 +160,7 @@ class Listener:
         local, remote = (packet.destination, local_port), (packet.source, remote_port)
         c = Connection(tcp, path, local, remote, self.options.inherited())
         if tcp.settings.reflect_tos:
-            c.options.traffic_class = segment.traffic_class & _DIFFERENTIATED
+            c.options.traffic_class = differentiated(segment.packet)
         c.state = State.LISTEN
         c.follow(Event.SYN)
         return c

@@ -17,7 +17,7 @@ from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, HEADER_SIZE, RST, SYN
 from .header import TCP as TCP
 from .isn import InitialNumbers
 from .listener import Listener
-from .segment import Segment
+from .segment import Segment, differentiated
 from .sequence import MASK, extend
 from .settings import TcpOptions, TcpSettings
 from .state import Event, State
@@ -242,10 +242,11 @@ class Tcp:
     def refuse(self, packet: Packet, flags: int, seq: int, ack: int, length: int) -> None:
         """Answer a segment with a RST that its sender believes (RFC 9293 §3.10.7.1)."""
         self.counters["tcp.reset_sent"] += 1
+        tos = differentiated(packet)  # as on Linux, it travels as what it answers
         if flags & ACK:
-            self.send_bare(packet, ack, 0, RST)
+            self.send_bare(packet, ack, 0, RST, traffic_class=tos)
         else:
-            self.send_bare(packet, 0, seq + length, RST | ACK)
+            self.send_bare(packet, 0, seq + length, RST | ACK, traffic_class=tos)
 
     def send_bare(
         self,

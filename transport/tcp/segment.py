@@ -49,13 +49,13 @@ class Segment:
         return data[at + 8] if data[at] >> 4 == 4 else data[at + 7]
 
     @property
-    def traffic_class(self) -> int:
-        """IP's traffic class, with the ECN field."""
-        packet = self.packet
-        data, at = packet.buffers[0], packet.network
-        return data[at + 1] if data[at] >> 4 == 4 else (data[at] << 4 | data[at + 1] >> 4) & 0xFF
-
-    @property
     def end(self) -> int:
         """The sequence number after the last one that the segment occupies."""
         return self.seq + self.length
+
+
+def differentiated(packet: Packet) -> int:
+    """IP's traffic class of a packet, without the ECN field."""
+    data, at = packet.buffers[0], packet.network
+    octet = data[at + 1] if data[at] >> 4 == 4 else data[at] << 4 | data[at + 1] >> 4
+    return octet & 0xFC

@@ -84,10 +84,10 @@ class TimeWait:
         if flags & FIN and extend(segment.seq, self.rcv_nxt) + segment.length == self.rcv_nxt:
             self.expires = self.tcp.scheduler.now + self.tcp.settings.time_wait
         if not flags & (FIN | SYN) and not segment.payload:
-            if seq == self.rcv_nxt & MASK:
-                stamp = segment.options.timestamp
-                if self.timestamps and stamp is not None and not older(stamp, self.ts_recent):
-                    self.ts_recent = stamp
+            stamp = segment.options.timestamp if self.timestamps else None
+            old = stamp is not None and older(stamp, self.ts_recent)
+            if seq == self.rcv_nxt & MASK and not old:
+                self.ts_recent = self.ts_recent if stamp is None else stamp
                 return
             now = self.tcp.scheduler.now
             if now - self.answered_at < self.tcp.settings.challenge_interval:  # RFC 5961 §7

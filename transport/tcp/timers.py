@@ -71,9 +71,18 @@ def probe_answered(c: Connection) -> None:
 def set_persist(c: Connection) -> None:
     """Wait for the window, longer each time."""
     now = c.tcp.scheduler.now
-    wait = min(c.rtt.rto * (1 << min(c.persist_backoff, 16)), c.rtt.limits.max_rto)
+    wait = min(_persist_wait(c), c.rtt.limits.max_rto)
     limit = c.options.user_timeout
     if limit and c.persist_since > -inf:
         wait = min(wait, max(c.persist_since + limit - now, 0.001))
     c.persist_at = now + wait
     arm(c, c.persist_at)
+
+
+def _persist_wait(c: Connection) -> float:
+    return c.rtt.rto * (1 << min(c.persist_backoff, 16))
+
+
+def longest_wait(c: Connection) -> bool:
+    """Whether probes of the window have become as rare as they will."""
+    return _persist_wait(c) >= c.rtt.limits.max_rto
