@@ -6,7 +6,6 @@ the batch (where it acknowledges and sends once), and ask it when it wants to be
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import select
 import time
@@ -62,8 +61,10 @@ class Engine:
     def unregister(self, descriptor: int) -> None:
         """Forget a descriptor, before it is closed."""
         del self._handlers[descriptor]
-        with contextlib.suppress(OSError):
+        try:
             self._epoll.unregister(descriptor)
+        except OSError:
+            log.debug("descriptor %d was closed already", descriptor)
 
     def turn(self, longest: float = LONGEST_SLEEP) -> None:
         """One batch; waits at most ``longest`` seconds for something to do."""

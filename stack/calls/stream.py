@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ...net.failure import Failure
     from ...transport.tcp.connection import Connection
     from ...transport.tcp.listener import Listener
+    from ..host import Host
     from .table import Calls
 
 #: The connection is gone (for the user, also while its addresses rest in TIME-WAIT).
@@ -71,17 +72,9 @@ class StreamSocket(Socket):
     protocol = n.IPPROTO_TCP
     option_table = STREAM
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, options: TcpOptions | None = None) -> None:
         super().__init__(calls)
-        host = calls.host
-        settings = host.tcp.settings
-        self.options = TcpOptions(
-            keepalive_idle=settings.keepalive_idle,
-            keepalive_interval=settings.keepalive_interval,
-            keepalive_count=settings.keepalive_count,
-            hop_limit=host.internet.settings.hop_limit,
-            dont_fragment=not settings.no_path_mtu_discovery,
-        )
+        self.options = options or _options(calls.host)
         self.reuseport = False
         self.backlog = 0
         #: Whether the connection was once established (it may have ended since).
@@ -194,7 +187,7 @@ class StreamSocket(Socket):
         self.calls.check_limit()
         connection = self._listener.accept()
         assert connection is not None
-        socket = StreamSocket(self.calls)
+        socket = StreamSocket(self.calls, connection.options)
         socket._inherit(self, connection)
         return socket
 
@@ -331,7 +324,9 @@ class StreamSocket(Socket):
         connection = self._connection
         if connection is None:
             return
-        if flags & n.MSG_OOB:
+        if not flags:
+            connection.write(data)
+        elif flags & n.MSG_OOB:
             connection.write_urgent(data)
         else:
             more, record = bool(flags & n.MSG_MORE), bool(flags & n.MSG_EOR)
@@ -546,7 +541,6 @@ class StreamSocket(Socket):
 
     def _inherit(self, parent: StreamSocket, connection: Connection) -> None:
         """Be an accepted connection."""
-        self.options = connection.options
         self.reuseport = parent.reuseport
         self.linger = parent.linger
         self.receive_low_water = parent.receive_low_water
@@ -583,3 +577,15 @@ class StreamSocket(Socket):
                     self._reports.return_all()
         if self.observer is not None:
             self.observer()
+
+
+def _options(host: Host) -> TcpOptions:
+    """What a new socket starts with."""
+    settings = host.tcp.settings
+    return TcpOptions(
+        keepalive_idle=settings.keepalive_idle,
+        keepalive_interval=settings.keepalive_interval,
+        keepalive_count=settings.keepalive_count,
+        hop_limit=host.internet.settings.hop_limit,
+        dont_fragment=not settings.no_path_mtu_discovery,
+    )

@@ -87,7 +87,7 @@ class ControlConnection:
         if operation == Operation.QUERY:
             self._query(serial, argument)
             return
-        result: bytes | kernel.socket = b""
+        result: bytes | kernel.SocketType = b""
         error = 0
         try:
             result = (
@@ -100,11 +100,11 @@ class ControlConnection:
         except Exception:  # whatever a program asks for, the stack goes on
             log.exception("request %d failed", operation)
             error = errno.EIO
-        if isinstance(result, kernel.socket):
-            with result:
-                self._reply(serial, error, b"", result.fileno())
-        else:
+        if isinstance(result, bytes):
             self._reply(serial, error, result)
+        else:
+            self._reply(serial, error, b"", result.fileno())
+            result.close()
 
     def _reply(self, serial: int, error: int, result: bytes = b"", descriptor: int = -1) -> None:
         rights = [] if descriptor < 0 else [(kernel.SOL_SOCKET, kernel.SCM_RIGHTS, array.array("i", [descriptor]))]
@@ -113,7 +113,7 @@ class ControlConnection:
         except OSError:
             log.debug("process %d does not read its replies", self._process)
 
-    def _socket(self, argument: bytes) -> kernel.socket:
+    def _socket(self, argument: bytes) -> kernel.SocketType:
         server = self._server
         socket = server.calls.socket(*SOCKET_ARGUMENT.unpack(argument))
         try:

@@ -26,14 +26,16 @@ class DatagramGate(Gate[DatagramSocket]):
 
     edge_triggered = False
 
-    def __init__(self, server: StackServer, socket: DatagramSocket, end: kernel.socket, inode: int, owner: int) -> None:
+    def __init__(
+        self, server: StackServer, socket: DatagramSocket, end: kernel.SocketType, inode: int, owner: int
+    ) -> None:
         #: Of the last peers: what goes before a datagram from them; and whom a program means by a sockaddr.
         self._headers: dict[tuple[bytes, int], bytes] = {}
         self._targets: dict[bytes, tuple[bytes, int] | None] = {}
         super().__init__(server, socket, end, inode, owner)
 
     @classmethod
-    def make(cls, server: StackServer, socket: DatagramSocket, owner: int) -> tuple[DatagramGate, kernel.socket]:
+    def make(cls, server: StackServer, socket: DatagramSocket, owner: int) -> tuple[DatagramGate, kernel.SocketType]:
         """A gate, and the descriptor to give to the program."""
         ours, theirs, inode = make_pair(kernel.SOCK_SEQPACKET)
         return cls(server, socket, ours, inode, owner), theirs

@@ -12,6 +12,7 @@ import errno
 import os
 import select
 import socket as kernel
+from _socket import socketpair
 from fcntl import ioctl
 from termios import FIONREAD
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
@@ -40,7 +41,7 @@ class Gate(Generic[S]):
     #: Whether events are told once when they come (a gate that drains fully), or as long as they last.
     edge_triggered: ClassVar[bool] = True
 
-    def __init__(self, server: StackServer, socket: S, end: kernel.socket, inode: int, owner: int) -> None:
+    def __init__(self, server: StackServer, socket: S, end: kernel.SocketType, inode: int, owner: int) -> None:
         self.server = server
         self.socket = socket
         self.end = end
@@ -87,13 +88,13 @@ class Gate(Generic[S]):
         return events | OUT if self.waiting_for_room else events
 
 
-def waiting_bytes(end: kernel.socket) -> int:
+def waiting_bytes(end: kernel.SocketType) -> int:
     """How many bytes wait to be read from ``end``."""
     ioctl(end, FIONREAD, _SIZE)
     return _SIZE[0]
 
 
-def unread_memory(end: kernel.socket) -> int:
+def unread_memory(end: kernel.SocketType) -> int:
     """The memory of what was written to ``end`` and has not been read (SIOCOUTQ)."""
     ioctl(end, _SIOCOUTQ, _SIZE)
     return _SIZE[0]
@@ -102,13 +103,14 @@ def unread_memory(end: kernel.socket) -> int:
 _SIOCOUTQ = 0x5411
 
 
-def make_pair(kind: int) -> tuple[kernel.socket, kernel.socket, int]:
+def make_pair(kind: int) -> tuple[kernel.SocketType, kernel.SocketType, int]:
     """The stack's end, the program's, and the inode that the program's is known by.
 
+    The ends are bare socket objects: those of the standard library would cost as much again as the pair.
     Raises OSError(ENFILE) when the stack has no descriptors left.
     """
     try:
-        ours, theirs = kernel.socketpair(kernel.AF_UNIX, kind)
+        ours, theirs = socketpair(kernel.AF_UNIX, kind)
     except OSError as error:
         if error.errno != errno.EMFILE:
             raise

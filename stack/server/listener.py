@@ -33,7 +33,9 @@ _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ETOOMANYREFS)
 class ListenerGate(Gate[StreamSocket]):
     __slots__ = ("_buffer", "_record_memory", "_retrying")
 
-    def __init__(self, server: StackServer, socket: StreamSocket, end: kernel.socket, inode: int, owner: int) -> None:
+    def __init__(
+        self, server: StackServer, socket: StreamSocket, end: kernel.SocketType, inode: int, owner: int
+    ) -> None:
         self._buffer = 0  # how much memory records may take
         self._record_memory = 0  # of one record that waits, as SIOCOUTQ counts
         self._retrying = False
@@ -87,13 +89,14 @@ class ListenerGate(Gate[StreamSocket]):
         remote = gate.socket.remote
         assert remote is not None
         record = ACCEPTED.pack(pack_sockaddr(*remote), pack_sockaddr(*gate.socket.getsockname()))
-        with descriptor:
-            rights = (kernel.SOL_SOCKET, kernel.SCM_RIGHTS, array.array("i", [descriptor.fileno()]))
-            try:
-                self.end.sendmsg([record], [rights])
-            except OSError:  # the listening program is gone, or cannot be given more: this connection ends
-                gate.abandon()
-                return True
+        rights = (kernel.SOL_SOCKET, kernel.SCM_RIGHTS, array.array("i", [descriptor.fileno()]))
+        try:
+            self.end.sendmsg([record], [rights])
+        except OSError:  # the listening program is gone, or cannot be given more: this connection ends
+            gate.abandon()
+            return True
+        finally:
+            descriptor.close()
         if not self._record_memory:
             self._record_memory = unread_memory(self.end)
         gate.on_socket()

@@ -38,7 +38,9 @@ WRITE_BUFFERS = 64
 class StreamGate(Gate[StreamSocket]):
     __slots__ = ("_eof_sent", "_filler", "_mode", "_program_eof", "_program_gone", "_stalled", "_target")
 
-    def __init__(self, server: StackServer, socket: StreamSocket, end: kernel.socket, inode: int, owner: int) -> None:
+    def __init__(
+        self, server: StackServer, socket: StreamSocket, end: kernel.SocketType, inode: int, owner: int
+    ) -> None:
         self._mode: ConnectMode | None = None  # how the program waits for a connect under way
         self._target: tuple[bytes, int] | None = None
         self._filler = 0
@@ -49,14 +51,14 @@ class StreamGate(Gate[StreamSocket]):
         super().__init__(server, socket, end, inode, owner)
 
     @classmethod
-    def make_for(cls, listener: Gate[StreamSocket]) -> tuple[StreamGate, kernel.socket]:
+    def make_for(cls, listener: Gate[StreamSocket]) -> tuple[StreamGate, kernel.SocketType]:
         """A gate for the next connection of a listener, and the descriptor to give to the program."""
         ours, theirs, inode = make_pair(kernel.SOCK_STREAM)
         theirs.send(b"\0")  # the pledge
         return cls(listener.server, listener.socket.accept(), ours, inode, listener.owner), theirs
 
     @classmethod
-    def make(cls, server: StackServer, socket: StreamSocket, owner: int) -> tuple[StreamGate, kernel.socket]:
+    def make(cls, server: StackServer, socket: StreamSocket, owner: int) -> tuple[StreamGate, kernel.SocketType]:
         """A gate, and the descriptor to give to the program."""
         ours, theirs, inode = make_pair(kernel.SOCK_STREAM)
         theirs.send(b"\0")  # the pledge

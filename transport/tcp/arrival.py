@@ -114,7 +114,7 @@ def segment_arrives(c: Connection, segment: Segment) -> None:
     if segment.options.signed:
         c.tcp.counters["tcp.signed"] += 1  # as on Linux, not taken without the key
         return
-    if c.options.least_hop_limit > segment.hop_limit:
+    if c.options.least_hop_limit and c.options.least_hop_limit > segment.hop_limit:
         return
     silence = c.tcp.scheduler.now - c.heard_at
     if c.state is State.SYN_SENT:

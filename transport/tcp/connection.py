@@ -236,7 +236,6 @@ class Connection:
         self._start_recovery()
         self.peer_mss = _DEFAULT_MSS[len(remote[0])]
         self.timestamps = bool(settings.timestamps)
-        self.use_path(path)
         self.snd_limit = options.send_buffer or settings.send_buffer
         #: The user was told to wait until more was acknowledged, or sent (``options.notsent_low_water``).
         self.room_wanted = self.unsent_full = False
@@ -291,7 +290,6 @@ class Connection:
         self.rcv_scaling = settings.window_scaling
         self.rcv_shift = 0
         self.challenged_at = self.data_at = -inf
-        window.configure(self)
 
     def _start_recovery(self) -> None:
         #: Both ends speak SACK.

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _SOON: Final = 0.002
 
 
+def prepare(c: Connection) -> None:
+    """Our SYN comes first: what it offers follows from the path alone."""
+    c.use_path(c.path)
+    window.configure(c)
+
+
 def syn_arrives(c: Connection, segment: Segment) -> None:
     """The peer's SYN: where its stream begins, and which options both sides have."""
     options = segment.options

@@ -103,6 +103,11 @@ def parse(data: Buffer, start: int, end: int) -> Options:
     can be known, and the rest is ignored (MUST-7).
     """
     options = Options()
+    if end - start == ALIGNED.size:
+        kind, stamp, echo = ALIGNED.unpack_from(data, start)
+        if kind == TIMESTAMPS_ALIGNED:  # nothing else, as mostly
+            options.timestamp, options.timestamp_echo = stamp, echo
+            return options
     while start < end:
         kind = data[start]
         if kind == NOP:

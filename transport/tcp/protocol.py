@@ -9,7 +9,7 @@ from ...link.packet import PARTIAL, Packet
 from ...net.checksum import pseudo_header_sum, verify_transport
 from ...net.icmp import HOST_UNREACHABLE, NET_UNREACHABLE, UNREACHABLE
 from ..errors import error
-from . import arrival, output, timeouts
+from . import arrival, opening, output, timeouts
 from . import early as early_data
 from .connection import Connection
 from .fast_open import CLIENT, FastOpen
@@ -110,6 +110,7 @@ class Tcp:
         else:
             self.ports.share(address, port, claim)
         c = Connection(self, path, (address, port), remote, options)
+        opening.prepare(c)
         self.ports.hold(claim, c)
         old = self.connections.get(c.key)
         if isinstance(old, TimeWait):

@@ -84,7 +84,7 @@ def choose(c: Connection) -> None:
     most = (most >> 1 if most > _TINY_WINDOW else most) or _MAX_PAYLOAD
     c.mss = mss = min(c.full_mss, max(most, _LEAST)) - c.option_room
     c.size_goal = max(min(most, pacing.LARGEST) // mss, 1) * mss
-    offload = c.path.offloads & (2 if len(c.remote[0]) == 4 else 4)
+    offload = int(c.path.offloads) & (2 if len(c.remote[0]) == 4 else 4)  # a flag costs more than an int
     c.tso_size = _MAX_PAYLOAD // mss * mss if offload else mss
 
 
