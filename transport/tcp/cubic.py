@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from .congestion import WindowBased
@@ -19,6 +20,8 @@ _RENO: Final = 15
 _PAUSE: Final = 1 / 32
 #: The curve is looked at again after so long at the earliest, in seconds (as in Linux, a tick).
 _TICK: Final = 0.001
+#: How long after an epoch has begun round trips count again, in seconds (as in Linux).
+_SETTLED: Final = 1.0
 #: An epoch that begins without a former maximum grows by one for so many segments at least, as Linux has it.
 _AFTER_TIMEOUT: Final = 20
 
@@ -30,6 +33,7 @@ class Cubic(WindowBased):
     __slots__ = (
         "_acked",
         "_counted",
+        "_delay",
         "_due",
         "_epoch",
         "_hystart",
@@ -52,6 +56,8 @@ class Cubic(WindowBased):
         self._epoch: float | None = None
         self._k = 0.0
         self._origin = self._w_est = 0
+        #: The shortest round trip of data, since the last time-out; those of an epoch's first second tell of its queue.
+        self._delay = inf
         #: When to look at the clock again, unless the window is another than the one that was ``_seen``.
         self._due = 0.0
         self._seen = 0
@@ -62,6 +68,9 @@ class Cubic(WindowBased):
         self._undo: tuple[int, float | None, float, int] = (0, None, 0.0, 0)
 
     def acknowledged(self, size: int, mss: int, ack: int, sender: Sender) -> None:
+        latest = sender.rtt.latest
+        if latest < self._delay and (self._epoch is None or sender.now >= self._epoch + _SETTLED):
+            self._delay = latest
         if self.cwnd < self.ssthresh:
             size = self._slow_start(size, ack, sender)
             if not size:
@@ -93,7 +102,7 @@ class Cubic(WindowBased):
 
     def _refresh(self, mss: int, sender: Sender) -> None:
         """Where the curve is, a round trip from now, and so how steep."""
-        now, rtt = sender.now, sender.rtt
+        now = sender.now
         cwnd, needed = self.cwnd // mss, self._needed
         if self._epoch is None or now - self._due + _PAUSE >= _TICK:
             self._due = now + _PAUSE
@@ -101,7 +110,7 @@ class Cubic(WindowBased):
             if self._epoch is None:
                 self._begin(now, cwnd)
             assert self._epoch is not None
-            target = self._cubic(now - self._epoch + min(rtt.shortest, rtt.srtt))
+            target = self._cubic(now - self._epoch + (self._delay if self._delay < inf else 0.0))
             needed = cwnd // (target - cwnd) if target > cwnd else 100 * cwnd  # §4.4, §4.5
             if not self._w_max:
                 needed = min(needed, _AFTER_TIMEOUT)
@@ -142,6 +151,7 @@ class Cubic(WindowBased):
         if not again:
             self._reduce(mss)
         self._w_max = 0  # RFC 9438 §4.8: the next epoch begins at the window it finds
+        self._delay = inf
         self._epoch = None
         self._counted = self._acked = 0
 

@@ -151,8 +151,12 @@ def selectively_acknowledged(c: Connection, ack: int, echo: int, blocks: list[Ra
     duplicate = _is_duplicate_report(ack, extended)
     if duplicate:
         duplicate = _report(c, extended.pop(0))
-    # RFC 2018 §5: nothing that was not sent, nothing from before; the rest of a lie is found out by the time-out.
-    extended = [(max(start, ack), end) for start, end in extended if c.snd_una < start < end <= c.snd_max and end > ack]
+    # RFC 2018 §5: nothing that was not sent, nothing from before, nor (as on Linux) what begins where the ACK ends; the
+    # rest of a lie is found out by the time-out.
+    extended = [
+        segmentation.whole(c, start, end) for start, end in extended if max(ack, c.snd_una) < start < end <= c.snd_max
+    ]
+    extended = [block for block in extended if block[0] < block[1]]
     if board is None and not extended and not (duplicate and undo.all_reported(c)):
         if ack > c.snd_una:
             acknowledged(c, ack, echo)
@@ -203,8 +207,10 @@ def _digest(
         delivered = newreno.settle(c, board, full, delivered)
     if reported:
         delivered += c.mss  # what came for nothing has come, as Linux counts
-    tail_probe.acknowledged(c, board, ack, only=not (moved or blocks or reported))
-    if not (moved and _reneges(c, board)):
+    tail_probe.acknowledged(c, board, ack, only=not (moved or early))
+    if moved and _reneges(c, board):
+        board.unsure = True
+    else:
         judge(c, board, moved, echo, news=early > 0, duplicate=False)
     if board.reducing >= 0 or board.echo:
         ecn.progress(c, board, delivered)
@@ -256,7 +262,7 @@ def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list
     if sample < inf:
         c.rtt.measured(now - sample, ack, c.snd_nxt)
         c.rtt.follow(now - latest)
-        if ack == una and sample <= newreno.head_time(c, board):
+        if ack == una and sample > newreno.head_time(c, board):
             c.retransmit_at = now + c.rtt.rto
     elif ack > una and c.timestamps and echo:
         _measure_echo(c, ack, echo)

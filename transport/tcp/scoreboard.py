@@ -226,6 +226,7 @@ class Scoreboard:
         those that were sent at ``recent`` or later."""
         if self.sacked.around(una) is not None:
             self.sacked.clear()  # the peer has reneged, or lied (RFC 2018 §8)
+            self.highest = una
         kept = [entry for entry in self.resent.sent_since(recent) if entry.start > una]
         self.resent.clear()
         for entry in kept:

@@ -82,11 +82,12 @@ def send_data(c: Connection) -> None:
         return
     if c.telling or c.option_room:
         sizes.leave_room(c)
+    pieces = c.pieces
     if board is not None and board.resends and not output.retransmit_lost(c, board):
-        c.cwnd_limited = c.cwnd_limited or c.snd_nxt < c.buffer.end
+        if pieces is not None and c.snd_nxt < c.buffer.end:
+            validation.sent(c, pieces, limited=True)
         return
     before = c.snd_nxt
-    pieces = c.pieces
     if pieces is not None:
         if c.snd_una == c.snd_max and (
             c.tcp.scheduler.now - c.sent_at > c.rtt.rto or c.congestion.ssthresh < UNLIMITED
@@ -104,6 +105,7 @@ def send_data(c: Connection) -> None:
         c.counts.data_sent_at = c.sent_at
         if pieces is not None:
             pieces.packets.append(end + 1 << 1)
+            pieces.pad(end + 1, c.mss - 1)
         output.transmit(c, end, 0, FIN | ACK)
     if c.snd_nxt > before:
         output.log(c, c.snd_nxt - before)
@@ -476,6 +478,18 @@ def pushed_at(c: Connection, start: int, end: int) -> bool:
     packets = c.pieces.packets if c.pieces is not None else ()
     index = bisect_right(packets, start << 1 | 1)
     return any(packet & 1 for packet in packets[index : bisect_right(packets, end << 1 | 1, index)])
+
+
+def whole(c: Connection, start: int, end: int) -> Range:
+    """What of ``start`` to ``end``, which a SACK block tells, are whole segments: as on Linux others have not arrived."""
+    packets, mss = c.pieces.packets if c.pieces is not None else (), c.mss
+    index = bisect_right(packets, start << 1 | 1)
+    if index < len(packets) and (beyond := (start - (packets[index - 1] >> 1 if index else c.snd_una)) % mss):
+        start = min(start + mss - beyond, packets[index] >> 1)
+    index = bisect_left(packets, end << 1)
+    if index < len(packets) and packets[index] >> 1 != end:
+        end -= (end - (packets[index - 1] >> 1 if index else c.snd_una)) % mss
+    return start, end
 
 
 def part(c: Connection, *numbers: int) -> None:
