@@ -26,7 +26,8 @@ _WIDEST: Final = 255
 #: Bits of ``TcpSettings.recovery``: no widening upon DSACKs; nothing is lost only because enough others arrived.
 STATIC_WINDOW: Final = 2
 NO_THRESHOLD: Final = 4
-#: Of round trips that differ by less, as the same one does from time to time, nobody can say which was the shorter one.
+#: What a timer sent may have left later than was meant: of round trips that differ by less from the shortest one,
+#: nobody can say that they were longer.
 _AS_SHORT: Final = 1 + 1 / 512
 #: Times this near to each other are the same, in seconds.
 _GRAIN: Final = 1e-6
@@ -97,17 +98,18 @@ def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int,
         if originals and not original_last:
             _original_arrived(c, board, originals[0][0], originals[-1][1], highest)
         for part in again:
-            _resent_arrived(c, part.time, part.end, echo)
+            _resent_arrived(c, board, part.time, part.end, echo)
         if original_last:
             _original_arrived(c, board, originals[0][0], originals[-1][1], highest)
         board.highest = max(board.highest, right)
     return size
 
 
-def _resent_arrived(c: Connection, time: float, end: int, echo: int) -> None:
+def _resent_arrived(c: Connection, board: Scoreboard, time: float, end: int, echo: int) -> None:
     now = c.tcp.scheduler.now
     earlier = echo and c.timestamps and older(echo, output.timestamp_at(c, time))
-    if earlier or now - time < c.rtt.shortest * _AS_SHORT:
+    shortest = c.rtt.shortest * (_AS_SHORT if time == board.timed_at else 1.0)
+    if earlier or now - time < shortest - _GRAIN:
         return  # that was the first transmission (step 2)
     assert c.rack is not None
     c.rack.arrived(time, end, now)

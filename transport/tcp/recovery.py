@@ -471,6 +471,7 @@ def reordering_is_over(c: Connection) -> None:
     """What might have been late has had its time (RFC 8985 §6.3)."""
     board = c.board
     if board is not None and rack.detect(c, board):
+        board.timed_at = c.tcp.scheduler.now
         if not c.recovering and (c.search is None or not mtu_probe.lost(c, c.search, board)):
             enter(c, board)
             proportional(c, board, c.mss, safe=False)

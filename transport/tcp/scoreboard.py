@@ -137,6 +137,7 @@ class Scoreboard:
         "sacked",
         "struck",
         "tail_end",
+        "timed_at",
         "unsure",
     )
 
@@ -176,6 +177,8 @@ class Scoreboard:
         self.resent_lost = False
         #: Of this one, too: nothing may have been lost, so nothing is sent again for now.
         self.unsure = False
+        #: When a timer last made something be sent again.
+        self.timed_at = -inf
         #: Where a tail loss probe ended that was a retransmission, until it is known whether it repaired a loss, or 0.
         self.tail_end = 0
 

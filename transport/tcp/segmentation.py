@@ -481,7 +481,7 @@ def pushed_at(c: Connection, start: int, end: int) -> bool:
 
 
 def whole(c: Connection, start: int, end: int) -> Range:
-    """What of ``start`` to ``end``, which a SACK block tells, are whole segments: as on Linux others have not arrived."""
+    """What of ``start`` to ``end``, told by a SACK block, are whole segments: as on Linux others have not arrived."""
     packets, mss = c.pieces.packets if c.pieces is not None else (), c.mss
     index = bisect_right(packets, start << 1 | 1)
     if index < len(packets) and (beyond := (start - (packets[index - 1] >> 1 if index else c.snd_una)) % mss):

@@ -88,6 +88,7 @@ def _probe(c: Connection) -> bool:
             return False
         board = recovery.board_of(c)
         board.tail_end = c.snd_max
+        board.timed_at = c.tcp.scheduler.now
         output.retransmit(c, board, start, c.snd_max)
     c.tcp.counters["tcp.tail_probes"] += 1
     c.tail_probed = c.snd_max

@@ -91,6 +91,8 @@ def enter_loss(c: Connection, board: Scoreboard) -> None:
     patience = (memory.rtt or c.rtt.latest) if c.sack and c.snd_una > c.iss + 1 else 0.0
     recent = now - patience
     end = _sent_before(c, recent)
+    if board.sacked.around(c.snd_una) is not None:  # the peer has reneged: nothing that was told counts
+        recent, end = inf, c.snd_max
     reducing = fresh or (repairing and c.snd_una >= c.recover) or (board.after_timeout and not c.retries)
     flight = c.snd_max - c.snd_una
     probed = min(c.mss, flight) if board.tail_end else 0
@@ -109,6 +111,7 @@ def enter_loss(c: Connection, board: Scoreboard) -> None:
     board.reducing = -1
     ecn.reduced(c)
     board.after_timeout = True
+    board.timed_at = now
     board.tail_end = c.tail_probed = 0
     c.recovering = False
     c.recover = c.snd_max  # RFC 6582 §4
