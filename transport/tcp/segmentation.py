@@ -70,9 +70,15 @@ def unsent_room(c: Connection, low_water: int) -> int:
 
 
 def sendable(c: Connection) -> int:
-    """How many bytes may go out now, in whole segments."""
-    size = max(min(_quota(c) * c.mss, c.snd_una + c.snd_wnd - c.snd_nxt), 0)
-    return size - size % c.mss
+    """How many bytes may go out now, of more than enough: whole segments, and as the last packet what is left of the
+    peer's window, if that is a segment."""
+    mss, allowed = c.mss, _quota(c) * c.mss
+    window = c.snd_una + c.snd_wnd - c.snd_nxt
+    if allowed <= window:
+        return max(allowed, 0)
+    packet = max(min(largest(c), c.congestion.cwnd // mss >> 1), 1) * mss
+    last = window % min(packet, c.size_goal)
+    return max(window - last if last < mss else window, 0)
 
 
 def send_data(c: Connection) -> None:
