@@ -105,7 +105,9 @@ def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: E
         raise error(errno.EEXIST if key in interests else errno.ENOENT)
     if what == _MODIFY and interests[key].events & _EXCLUSIVE:
         raise error(errno.EINVAL)
-    interests[key] = Interest(events, event_data(struct))
+    interests[key] = interest = Interest(events, event_data(struct))
+    if process.descriptor(fd).socket.readiness() & events:
+        interest.queue()
     return 0
 
 
@@ -146,20 +148,29 @@ def show_events(events: list[tuple[int, int]]) -> str:
 
 
 def _ready(process: Process, instance: Epoll, most: int) -> list[tuple[int, int]]:
-    """What is ready, and note that it has been reported."""
-    found: list[tuple[int, int]] = []
+    """What is ready, in the order in which it became so, and note that it has been reported. What may be reported again
+    goes behind the rest."""
+    waiting: list[tuple[Interest, Descriptor]] = []
     for key, interest in list(instance.interests.items()):
         opened = process.table.get(key)
         if not isinstance(opened, Descriptor):
             del instance.interests[key]  # closed
             continue
-        bits = opened.socket.readiness() & interest.events
         seen = interest.events & _EDGE and interest.reported == opened.changes
-        if len(found) < most and bits and not seen:
-            found.append((bits, interest.data))
-            interest.reported = opened.changes
-            if interest.events & _ONE_SHOT:
-                interest.events &= _PRIVATE
+        if seen or not opened.socket.readiness() & interest.events:
+            interest.queued = -1
+            continue
+        if interest.queued < 0:
+            interest.queue(opened.changed_at)
+        waiting.append((interest, opened))
+    waiting.sort(key=lambda pair: pair[0].queued)
+    found: list[tuple[int, int]] = []
+    for interest, opened in waiting[:most]:
+        found.append((opened.socket.readiness() & interest.events, interest.data))
+        interest.reported = opened.changes
+        interest.queue()
+        if interest.events & _ONE_SHOT:
+            interest.events &= _PRIVATE
     return found
 
 

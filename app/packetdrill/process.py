@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from ...stack.calls import DatagramSocket, Socket, StreamSocket
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 class Descriptor:
     """An open socket."""
 
-    __slots__ = ("changes", "nonblocking", "references", "socket")
+    __slots__ = ("changed_at", "changes", "nonblocking", "references", "socket")
 
     def __init__(self, socket: Socket, *, nonblocking: bool = False) -> None:
         self.socket = socket
@@ -35,10 +36,13 @@ class Descriptor:
         self.references = 1
         #: How often the network has changed what may be done with it: the edges of edge-triggered epoll.
         self.changes = 0
+        #: When it last did, on `_moments`.
+        self.changed_at = next(_moments)
         socket.observer = self._changed
 
     def _changed(self) -> None:
         self.changes += 1
+        self.changed_at = next(_moments)
 
     @property
     def stream(self) -> StreamSocket:
@@ -53,6 +57,10 @@ class Descriptor:
         return now + seconds if seconds else None
 
 
+#: What happens first has a lower number.
+_moments: Final = count()
+
+
 class Epoll:
     """An epoll instance: by descriptor, the events asked for, the data, and what was reported before."""
 
@@ -63,13 +71,19 @@ class Epoll:
 
 
 class Interest:
-    __slots__ = ("data", "events", "reported")
+    __slots__ = ("data", "events", "queued", "reported")
 
     def __init__(self, events: int, data: int) -> None:
         self.events = events
         self.data = data
         #: For an edge-triggered one: `Descriptor.changes` when it was last reported; -1 before.
         self.reported = -1
+        #: Its place among what is ready, on `_moments`; -1: it is not among that.
+        self.queued = -1
+
+    def queue(self, changed_at: int | None = None) -> None:
+        """It is ready since then; by default it is put behind all others."""
+        self.queued = next(_moments) if changed_at is None else changed_at
 
 
 class File:
