@@ -32,17 +32,19 @@ _HARMLESS: Final = (
 )
 _SEND_FLAGS: Final = n.MSG_OOB | n.MSG_FASTOPEN | n.MSG_ZEROCOPY | n.MSG_MORE | n.MSG_EOR
 _RECEIVE_FLAGS: Final = n.MSG_OOB | n.MSG_PEEK | n.MSG_TRUNC | n.MSG_WAITALL | n.MSG_ERRQUEUE
+_EVERY_FLAG: Final = _SEND_FLAGS | _RECEIVE_FLAGS | CONSTANTS["MSG_CTRUNC"]
 #: Nothing more will come.
 _ENDED: Final = n.POLLRDHUP | n.POLLHUP | n.POLLERR
 _NO_FLAGS: Final = Number(0)
 
 
 def _flags(expression: Expression, known: int) -> int:
-    """Raises Unsupported for flags that the stack's calls do not know."""
+    """Of what sends those of what receives mean nothing, and the other way round. Raises Unsupported for flags that the
+    stack's calls do not know at all."""
     flags = number(expression) & ~_HARMLESS
-    if flags & ~(known | _MSG_DONTWAIT):
+    if flags & ~(_EVERY_FLAG | _MSG_DONTWAIT):
         raise Unsupported(f"flags {show(expression)}")
-    return flags
+    return flags & (known | _MSG_DONTWAIT)
 
 
 # -- sending

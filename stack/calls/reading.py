@@ -163,10 +163,8 @@ def ioctl(self: StreamSocket, request: int) -> int:
         raise error(errno.EINVAL)
     if connection is None or connection.state in OPENING:
         return 0
-    fin = connection.fin_queued and connection.state not in _OVER
     if request == n.SIOCINQ:
         mark = connection.urgent - 1
         return mark if 0 <= mark < connection.readable and not self.inline else connection.readable
-    if request == n.SIOCOUTQ:
-        return connection.unacknowledged + (fin and connection.snd_una <= connection.buffer.end)
-    return connection.unsent + (fin and connection.snd_nxt <= connection.buffer.end)
+    end = connection.buffer.end + connection.fin_queued
+    return max(end - (connection.snd_una if request == n.SIOCOUTQ else connection.snd_nxt), 0)
