@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 #: Room for so much, in bytes, is plenty.
-_PLENTY: Final = 1 << 17
+_PLENTY: Final = 1 << 19
+#: More than what the packets cost that go out meanwhile.
+_OUTSIDE: Final = 1 << 16
 #: What a piece costs beside its data, in bytes.
-_BESIDE: Final = 768
+_BESIDE: Final = 832
 #: For what the window takes, memory is reckoned in pieces of one segment: what is around it, and beside.
 _AROUND: Final = 192 + 320
 _APART: Final = 256
@@ -62,34 +64,36 @@ def _limit(c: Connection) -> int:
 
 def room(c: Connection) -> int:
     """How many bytes a write would take; of more than it is wise to write at once, it need not be said exactly."""
-    limit = _limit(c)
+    limit, goal = _limit(c), c.size_goal
     least = limit - _held_at_most(c)
     if least >= _PLENTY:
-        return least
-    now = segmentation.sendable(c)
-    going = min(now, c.unsent)
+        return (least - _OUTSIDE) // (goal + _BESIDE) * goal
+    now, unsent = segmentation.sendable(c), c.unsent
     spare = _spare(c, now)
-    used = held(c) + spare + _beside(c, going)
-    return spare + _begun(c, now - going, limit - used) if used < limit else spare
+    left = limit - held(c) - spare
+    if left <= 0:
+        return spare
+    packet = max(min(segmentation.largest(c), c.congestion.cwnd // c.mss >> 1), 1) * c.mss
+    if now and unsent:  # what goes out costs as much as it has packets, what still waits as it has pieces
+        going = min(now, unsent + spare)
+        left += (-(-unsent // goal) - -(-(unsent + spare - going) // goal) - -(-going // packet)) * _BESIDE
+        now -= going
+    return spare + _begun(c, now, left, packet) if left > 0 else spare
 
 
-def _beside(c: Connection, size: int) -> int:
-    """What ``size`` bytes that go out cost beside themselves: packet by packet, as much as what waits."""
-    return -(-size // (max(segmentation.largest(c), 1) * c.mss)) * _BESIDE
-
-
-def _begun(c: Connection, now: int, memory: int) -> int:
-    """How many bytes the pieces hold that may be begun with so much ``memory`` left, while ``now`` bytes go out: whole
-    pieces at first, then a part of one that is filled up."""
+def _begun(c: Connection, now: int, left: int, packet: int) -> int:
+    """How many bytes the pieces hold that may be begun with so much memory ``left``, while ``now`` bytes go out. A
+    piece that is full goes out in a packet, or its first packet does and is filled up again, until the peer should hand
+    over what it has: then all of it goes."""
     goal = c.size_goal
-    gone = min(now // goal, -(-memory // (goal + _beside(c, goal))))
-    memory -= gone * (goal + _beside(c, goal))
-    if memory <= 0:
-        return gone * goal
-    now -= gone * goal
-    memory -= goal + _BESIDE + now + _beside(c, now)
-    more = max(-(-memory // (goal + _BESIDE)), 0)
-    return now + (gone + 1 + more) * goal
+    step = goal if packet >= goal else goal + ((c.max_snd_wnd >> 1) - goal + packet) // packet * packet
+    gone = min(now // step, -(-left // (step + step * _BESIDE // packet))) * step
+    left -= gone + -(-gone // packet) * _BESIDE
+    if left <= 0:
+        return gone
+    now -= gone
+    left -= now + -(-now // packet) * _BESIDE
+    return gone + now + max(-(-left // (goal + _BESIDE)), 1) * goal
 
 
 def _spare(c: Connection, now: int) -> int:
