@@ -59,6 +59,7 @@ class StackMachine(Machine):
         self.host.settings.tcp.send_buffer = 16384  # as on Linux, where what begins larger here grows at once
         self.host.tcp.fast_open.set_key(sysctl.fast_open_key(FAST_OPEN_KEY))
         self.host.tcp.settings.measure_rates = True
+        self.host.tcp.settings.quick_after_gap = False  # nor does Linux
         self.link = OffloadingLink(self._capture, mtu=configuration.mtu)
         self.interface = self.host.attach(self.link, f"{configuration.local_ip}/{configuration.prefix}", name="tun0")
         self.host.routes.add("default", via=configuration.via, interface=self.interface)

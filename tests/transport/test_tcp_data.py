@@ -498,7 +498,7 @@ def test_an_old_segment_does_not_move_the_window() -> None:
     peer = Peer()
     connection = peer.connect()
     peer.data(b"abc", window=5000)
-    peer.data(b"bc", seq=peer.seq - 2, window=100)
+    peer.data(b"abc", seq=peer.seq - 3, window=100)
     peer.send(ACK, seq=peer.seq - 1, window=100)
     assert connection.snd_wnd == 5000
 

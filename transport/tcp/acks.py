@@ -73,7 +73,7 @@ def arrived(c: Connection, size: int, full: int, header: int, flags: int, echo: 
     elif gap > c.rtt.rto:
         quicken(c, c.tcp.settings.quick_acks)  # the peer may have restarted slowly
     if c.rcv_ssthresh < c.rcv_clamp:
-        window.grow(c, size)
+        window.grow(c, size, header - HEADER_SIZE)
 
 
 def measure(c: Connection, size: int, full: int, header: int, flags: int) -> None:
@@ -82,7 +82,7 @@ def measure(c: Connection, size: int, full: int, header: int, flags: int) -> Non
     if full >= c.rcv_mss:
         if full > c.rcv_mss:
             c.rcv_mss = min(full, c.advertised_mss)
-            window.rescale(c, size)
+            window.rescale(c, size, header - HEADER_SIZE)
         if flags & PSH and not c.pushed:
             c.pushed = 1
         return
@@ -121,7 +121,8 @@ def repaired(c: Connection) -> None:
     an ACK that waits for more.
     """
     c.must_acknowledge = True
-    quicken(c, c.tcp.settings.quick_acks)
+    if c.tcp.settings.quick_after_gap:
+        quicken(c, c.tcp.settings.quick_acks)
 
 
 def due(c: Connection, owed: int) -> bool:

@@ -138,6 +138,9 @@ def segment_arrives(c: Connection, segment: Segment) -> None:
         if not segment.flags & ACK or not _ack_arrives(c, segment):
             return
         _remember_timestamp(c, segment)
+        if segment.length and segment.end <= c.rcv_nxt:
+            _comes_again(c, segment)
+            return
     if c.state in RECEIVING:
         if segment.flags & URG:
             urgent.arrives(c, segment)
@@ -174,14 +177,19 @@ def _acceptable(c: Connection, segment: Segment) -> bool:
 
     A segment at the very edge of the window is let through for its ACK and RST (MUST-66); its text is cut away later.
     One that goes beyond the edge is dropped whole, as on Linux; unless nothing waits to be read: then it is taken
-    whole, for the sake of peers that do not look at the window.
+    whole, for the sake of peers that do not look at the window. One that ends where we have acknowledged to or later is
+    heard, as on Linux, although it brings no text.
     """
-    length = segment.length
+    length, end = segment.length, segment.seq + segment.length
+    if segment.flags & (RST | SYN) or c.state is State.SYN_RECEIVED:
+        fresh = end >= c.rcv_nxt + (length > 0)
+    else:
+        fresh = end >= c.rcv_acked
     if not length:
-        return c.rcv_nxt <= segment.seq <= c.rcv_adv
+        return fresh and segment.seq <= c.rcv_adv
     if segment.seq + len(segment.payload) > c.rcv_adv > c.rcv_nxt and c.readable:
         return False
-    return segment.seq + length > c.rcv_nxt and (segment.seq < c.rcv_adv or segment.seq == c.rcv_nxt)
+    return fresh and (segment.seq < c.rcv_adv or segment.seq == c.rcv_nxt)
 
 
 def _refuse(c: Connection, segment: Segment) -> None:
@@ -197,9 +205,15 @@ def _refuse(c: Connection, segment: Segment) -> None:
     if not segment.length and c.tcp.is_too_soon(c):  # RFC 5961 §7
         return
     if segment.length and segment.seq < c.rcv_nxt and c.state is not State.SYN_RECEIVED:
-        acks.strange(c)
-        sack.again(c, segment.seq, min(segment.end, c.rcv_nxt))
+        _comes_again(c, segment)
     c.must_acknowledge = True
+    c.mark()
+
+
+def _comes_again(c: Connection, segment: Segment) -> None:
+    """Text that is there already, or a part of it: say so, and where we are."""
+    acks.strange(c)
+    sack.again(c, segment.seq, min(segment.end, c.rcv_nxt))
     c.mark()
 
 
@@ -305,8 +319,8 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
             c.fin_seq = end
         return
     if end > c.rcv_nxt:
-        if not _keep(c):
-            return
+        if not _keep(c) and c.readable:
+            return  # else what is early takes all the memory, and would wait for this forever
         if seq < c.rcv_nxt:
             sack.again(c, seq, c.rcv_nxt)
         deliver(c, payload[c.rcv_nxt - seq :])
@@ -330,10 +344,11 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
         c.counts.early_segments += segment.count
         size = len(payload)
         if payload:
+            options = segment.header_size - HEADER_SIZE
             acks.measure(c, size, segment.packet.segment_size or size, segment.header_size, segment.flags)
             if c.sack:
-                window.grow(c, size)
-            window.charge_early(c.reassembly, segment.seq, size, segment.header_size - HEADER_SIZE)
+                window.grow(c, size, options)
+            window.charge_early(c.reassembly, segment.seq, size, options)
         sizing = right_sizing.measure(c, size, segment.options.timestamp_echo if payload else 0)
         right_sizing.want(c, sizing.space, sizing.space)
         if c.sack:
@@ -360,12 +375,15 @@ def _fill(c: Connection, reassembly: Reassembly) -> None:
     before, charge = reassembly.size, reassembly.charge
     if (twice := reassembly.before(c.rcv_nxt)) is not None and c.dsack is None:
         sack.again(c, *twice)
-    for piece in reassembly.take(c.rcv_nxt):
-        deliver(c, piece)
+    pieces = reassembly.take(c.rcv_nxt)
     reassembly.charge = charge * reassembly.size // before if before else 0
-    c.rcv_charge += charge - reassembly.charge
+    moved, size = charge - reassembly.charge, sum(map(len, pieces))
+    for piece in pieces:
+        window.charge_again(c, len(piece), moved * len(piece) // size, apart=twice is not None)
+        deliver(c, piece)
+        if twice is not None:
+            c.rcv_tail, twice = (0 if len(reassembly) else reassembly.tail), None
     if not len(reassembly):
-        c.rcv_tail = reassembly.tail
         if c.fin_seq < 0:
             c.reassembly = None
         acks.repaired(c)

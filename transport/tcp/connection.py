@@ -100,6 +100,7 @@ class Connection:
         "iss",
         "keepalive_at",
         "keepalive_probes",
+        "kept",
         "key",
         "last_size",
         "listener",
@@ -272,6 +273,8 @@ class Connection:
         self.received: deque[memoryview] = window.NOTHING
         self.readable = 0
         self.at_end = False
+        #: What ``rcv_charge`` counts: the first sequence number of each piece of memory, and its size.
+        self.kept = window.NOTHING_KEPT
         self.reassembly: Reassembly | None = None
         self.fin_seq = -1
         self.irs = self.rcv_nxt = self.rcv_acked = self.rcv_adv = self.rcv_charge = self.rcv_up = 0
@@ -282,13 +285,11 @@ class Connection:
         self.ato = 0.0
         #: RCV.NXT when an ACK began to wait.
         self.delayed = -1
-        self.rcv_buffer = self.rcv_ratio = self.rcv_clamp = self.rcv_ssthresh = self.rcv_tail = 0
         self.right_sizing: RightSizing | None = None
         self.pingpong = 0 if self.options.quick_ack else acks.PINGPONG
         self.must_acknowledge = False
         self.ts_recent = 0
         self.rcv_scaling = settings.window_scaling
-        self.rcv_shift = 0
         self.challenged_at = self.data_at = -inf
 
     def _start_recovery(self) -> None:
@@ -421,8 +422,8 @@ class Connection:
             self.abort()
         elif self.state is State.SYN_SENT:
             self.end(0)
-        elif self.state is State.FIN_WAIT_2 and self.options.fin_timeout == 0:
-            self.abort()  # as on Linux with a negative TCP_LINGER2
+        elif self.state is State.FIN_WAIT_2 and self.options.fin_timeout == 0:  # as Linux for a negative TCP_LINGER2
+            self.abort()
         elif self.state not in _SILENT:
             self.orphan = self.receive_ended = True
             self.predicted = False
@@ -434,7 +435,7 @@ class Connection:
         """ABORT (RFC 9293 §3.10.5): RST, and the connection is gone; what was written and not sent is lost."""
         self.observer = None
         self.reset()
-        self.received = window.NOTHING
+        self.received, self.kept = window.NOTHING, window.NOTHING_KEPT
         self.readable = 0
 
     def options_changed(self) -> None:

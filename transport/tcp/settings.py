@@ -38,6 +38,8 @@ class TcpSettings:
     #: How many segments of a new connection are acknowledged at once, for the sake of the peer's slow start
     #: (TCP_MAX_QUICKACKS).
     quick_acks: int = 16
+    #: After a gap in the data was filled, the next segments too are acknowledged at once, which Linux does not do.
+    quick_after_gap: bool = True
     #: The most ACKs that tell early data by SACK that may wait to be one, and for how long (tcp_comp_sack_nr,
     #: tcp_comp_sack_delay_ns).
     compressed_acks: int = 44

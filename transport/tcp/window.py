@@ -44,6 +44,7 @@ _LEAST_CLAMP: Final = 1152
 _TINY_MSS: Final = 88
 #: What waits where nothing does: an empty deque takes 600 bytes, and most connections are idle.
 NOTHING: Final[deque[memoryview]] = deque(maxlen=0)
+NOTHING_KEPT: Final[list[tuple[int, int]]] = []
 #: Segments smaller than this do not let the window grow.
 _GROWING: Final = 128
 
@@ -64,8 +65,8 @@ def charge(c: Connection, size: int, options: int) -> None:
         c.rcv_tail -= size
     else:
         memory = cost(size + options)
-        c.rcv_charge += memory
         c.rcv_tail = _tail(memory, size + options)
+        _keep(c, c.rcv_nxt - size, memory)
 
 
 def charge_early(reassembly: Reassembly, start: int, size: int, options: int) -> None:
@@ -77,6 +78,32 @@ def charge_early(reassembly: Reassembly, start: int, size: int, options: int) ->
         reassembly.charge += memory
         reassembly.tail = _tail(memory, size + options)
     reassembly.tail_end = start + size
+
+
+def charge_again(c: Connection, size: int, memory: int, *, apart: bool) -> None:
+    """Data of ``size`` bytes that were early are the next to wait; ``apart``: others have a part of them, too."""
+    if size <= c.rcv_tail and not apart:
+        c.rcv_tail -= size
+    else:
+        c.rcv_tail = _tail(memory, size)
+        _keep(c, c.rcv_nxt, memory)
+
+
+def _keep(c: Connection, start: int, memory: int) -> None:
+    c.rcv_charge += memory
+    if c.kept:
+        c.kept.append((start, memory))
+    else:
+        c.kept = [(start, memory)]
+
+
+def _release(c: Connection) -> None:
+    """Memory is free again when all that has been in it was read."""
+    at, kept, count = c.rcv_nxt - c.readable - c.at_end, c.kept, 0
+    while count + 1 < len(kept) and kept[count + 1][0] <= at:
+        c.rcv_charge -= kept[count][1]
+        count += 1
+    del kept[:count]
 
 
 def _tail(memory: int, size: int) -> int:
@@ -108,7 +135,7 @@ def configure(c: Connection, mss: int = 0) -> None:
     c.rcv_buffer = options.receive_buffer or settings.receive_buffer
     c.rcv_ratio = _HALF
     offered, clamp = first(c, mss)
-    c.rcv_shift = 0
+    c.rcv_shift = c.rcv_tail = 0
     if c.rcv_scaling:
         most = min(max(offered, settings.max_receive_buffer, settings.user_receive_buffer), clamp)
         c.rcv_shift = min(max(most.bit_length() - 16, 0), MAX_WINDOW_SHIFT)
@@ -224,7 +251,7 @@ def select(c: Connection) -> int:
 def offer(c: Connection) -> int:
     """The window field of a segment that goes out now."""
     offered, shift = c.rcv_adv - c.rcv_nxt, c.rcv_shift
-    window = 0 if offered >= c.rcv_ssthresh else select(c)
+    window = 0 if offered >= c.rcv_ssthresh and not c.quick else select(c)
     if window < offered:
         if shift and c.tcp.settings.shrink_window:
             window = _shrunk(c)
@@ -249,22 +276,25 @@ def _shrunk(c: Connection) -> int:
 # -- what comes in -----------------------------------------------------------------------------------------------------
 
 
-def rescale(c: Connection, size: int) -> None:
-    """The peer sends larger segments than before, this one with ``size`` bytes: how much of the memory is data?"""
-    ratio = max((size << _RATIO_BITS) // cost(size), 1)
+def rescale(c: Connection, size: int, options: int) -> None:
+    """The peer sends larger segments than before, this one with ``size`` bytes, and so many of TCP options: how much of
+    the memory is data?"""
+    ratio = max((size << _RATIO_BITS) // cost(size + options), 1)
     if ratio != c.rcv_ratio:
+        if c.right_sizing is None:
+            c.right_sizing = right_sizing.RightSizing(c)
         c.rcv_ratio = ratio
         clamp(c, full_space(c))
-        if c.right_sizing is not None:
-            c.right_sizing.space = min(c.right_sizing.space, c.rcv_clamp)
+        c.right_sizing.space = min(c.right_sizing.space, c.rcv_clamp)
 
 
-def grow(c: Connection, size: int) -> None:
-    """Data of ``size`` bytes came, and it was worth its memory: the peer may send more, while there is room."""
+def grow(c: Connection, size: int, options: int) -> None:
+    """Data of ``size`` bytes came, with so many of TCP options; if they were worth their memory, the peer may send more
+    while there is room."""
     room = min(c.rcv_clamp, space(c)) - c.rcv_ssthresh
     if room <= 0 or size < _GROWING:
         return
-    memory = cost(size) * c.rcv_ratio >> _RATIO_BITS
+    memory = cost(size + options) * c.rcv_ratio >> _RATIO_BITS
     step = 2 * c.advertised_mss if memory <= size else _cautious_step(c, memory, size)
     if step:
         c.rcv_ssthresh += min(room, max(step, 2 * size))
@@ -303,8 +333,9 @@ def make_room(c: Connection) -> bool:
 
 def _collapse(c: Connection) -> None:
     """Small segments are put together where their memory is worth less than that of the largest."""
-    if c.rcv_charge * c.rcv_ratio >> _RATIO_BITS > c.readable:
+    if c.rcv_charge * c.rcv_ratio >> _RATIO_BITS > c.readable and c.kept:
         c.rcv_charge = min(c.rcv_charge, c.readable)
+        c.kept = [(c.kept[0][0], c.rcv_charge)]
     if c.reassembly is not None:
         c.reassembly.charge = min(c.reassembly.charge, c.reassembly.size)
 
@@ -326,13 +357,13 @@ def consume(self: Connection, size: int) -> None:
             break
         left -= len(first)
         received.popleft()
-    before = self.readable
-    self.readable = after = before - size
+    self.readable = after = self.readable - size
     if after:
-        self.rcv_charge = self.rcv_charge * after // before
+        _release(self)
     else:
         self.rcv_charge = 0
         self.received = NOTHING
+        self.kept = NOTHING_KEPT
     if self.right_sizing is not None:
         right_sizing.user_read(self, self.right_sizing)
     if self.rcv_nxt == self.rcv_acked or not acks.read(self):
