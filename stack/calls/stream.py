@@ -545,6 +545,8 @@ class StreamSocket(Socket):
         self.linger = parent.linger
         self.receive_low_water = parent.receive_low_water
         self.values = dict(parent.values)
+        self.values.pop((n.SOL_SOCKET, n.SO_PRIORITY), None)  # as on Linux
+        self.options.defer_accept = 0
         if self.options.failed is not None:
             self.options.failed = self._on_failure
         self._connection = connection

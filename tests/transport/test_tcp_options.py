@@ -13,7 +13,8 @@ from .peer import Peer
 
 def test_quick_ack_off_lets_acknowledgments_wait() -> None:
     peer = Peer()
-    connection = peer.open(TcpOptions(quick_ack=False))
+    connection = peer.open()
+    connection.acknowledge_quickly(False, lasting=True)
     peer.data(b"x")
     peer.none()
     connection.consume(1)
@@ -31,7 +32,8 @@ def test_quick_ack_off_lets_acknowledgments_wait() -> None:
 
 def test_quick_ack_may_be_asked_for_once() -> None:
     peer = Peer()
-    connection = peer.open(TcpOptions(quick_ack=False))
+    connection = peer.open()
+    connection.acknowledge_quickly(False, lasting=True)
     peer.data(b"x")
     connection.consume(1)
     peer.none()
@@ -44,7 +46,8 @@ def test_quick_ack_may_be_asked_for_once() -> None:
 
 def test_quick_ack_does_not_tell_what_nobody_has_read() -> None:
     peer = Peer()
-    connection = peer.open(TcpOptions(quick_ack=False))
+    connection = peer.open()
+    connection.acknowledge_quickly(False, lasting=True)
     peer.data(b"x")
     connection.acknowledge_quickly(True, lasting=True)
     peer.none()

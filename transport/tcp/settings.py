@@ -230,9 +230,11 @@ class TcpOptions:
     reuse: bool = False
 
     def inherited(self) -> TcpOptions:
-        """A copy for a listener's new connection; how many SYNs with data it takes is the listener's alone."""
+        """A copy for a listener's new connection; how many SYNs with data it takes is the listener's alone, and as on
+        Linux how it acknowledges is."""
         options = TcpOptions(*_values(self))
         options.fast_open = 0
+        options.quick_ack = True
         return options
 
 
