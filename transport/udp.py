@@ -276,20 +276,23 @@ class UdpEndpoint:
         size = sum(map(len, buffers)) + _HEADER_SIZE
         if size > MAX_PAYLOAD + _HEADER_SIZE:
             raise error(errno.EMSGSIZE)
+        address, port = target
+        fits = size + _IP_HEADER[len(address)] <= path.mtu
+        refused = self.discover in (REFUSE, PROBE)
+        if refused and not fits:
+            raise error(errno.EMSGSIZE)
         if self.error:
             raise error(self.take_error())
-        address, port = target
         checksum = self._pseudo_sum + size
         checksum = (checksum & 0xFFFF) + (checksum >> 16)
         packet = Packet([bytearray(_HEADER.pack(self.local[1], port, size, checksum)), *buffers], checksum=PARTIAL)
         packet.checksum_offset = _CHECKSUM_OFFSET
-        fits = size + _IP_HEADER[len(address)] <= path.mtu
         path.send(
             packet,
             UDP,
             hop_limit=self.hop_limit,
             traffic_class=self.traffic_class,
-            dont_fragment=fits if self.discover == WANT else self.discover in (REFUSE, PROBE),
+            dont_fragment=fits if self.discover == WANT else refused,
         )
         return size - _HEADER_SIZE
 
