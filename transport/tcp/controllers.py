@@ -52,4 +52,4 @@ def _follow(c: Connection) -> None:
 def measure_rate(c: Connection) -> None:
     """Measure the delivery rate from now on."""
     if c.rate is None:
-        c.rate = DeliveryRate(c.snd_max, c.tcp.scheduler.now, begun=c.pieces is not None)
+        c.rate = DeliveryRate(c.snd_max, c.tcp.scheduler.now, begun=c.pieces is not None or not c.counts.passive)

@@ -66,7 +66,8 @@ class DeliveryRate:
     )
 
     def __init__(self, snd_max: int, now: float, *, begun: bool) -> None:
-        """``begun``: data were sent before."""
+        """``begun``: data were sent before. Until then the user has limited what was sent (as on Linux that is so only
+        for connections of a listener)."""
         #: Data below were sent before the log began.
         self._since = snd_max
         self._log: list[_Batch] = []
