@@ -201,9 +201,13 @@ def _fcntl(process: Process, fd: Expression, command: Expression, argument: Expr
     what = number(command)
     if what == fcntl.F_GETFL:
         return os.O_RDWR | (os.O_NONBLOCK if descriptor.nonblocking else 0)
-    if what in (fcntl.F_GETFD, fcntl.F_SETFD):
+    if what == fcntl.F_GETFD:
+        return int(number(fd) in process.closing_on_exec)
+    if what == fcntl.F_SETFD and argument is not None:
+        on = number(argument) & fcntl.FD_CLOEXEC
+        process.closing_on_exec = process.closing_on_exec - {number(fd)} | ({number(fd)} if on else set())
         return 0
-    if what == fcntl.F_DUPFD:
+    if what in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC):
         descriptor.references += 1
         return descriptor
     if what == fcntl.F_SETFL and argument is not None:

@@ -99,10 +99,11 @@ def _write(process: Process, fd: Expression, buffer: Expression, size: Expressio
 
 
 def _sendfile(process: Process, out: Expression, fd: Expression, offset: Expression, size: Expression) -> Waiting:
-    descriptor = process.descriptor(out)
     found = process.table.get(number(fd))
     if not isinstance(found, File):
-        raise error(errno.EINVAL if found else errno.EBADF)
+        seeks = errno.EINVAL if isinstance(offset, Name) else errno.ESPIPE
+        raise error(seeks if found else errno.EBADF)
+    descriptor = process.descriptor(out)
     start = found.position if isinstance(offset, Name) else number(offset)
     content = found.content[start : start + number(size)]
     sent: int = yield from transfer.put_stream(process, descriptor, content)

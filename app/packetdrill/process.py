@@ -52,9 +52,11 @@ class Descriptor:
 
     def time_limit(self, option: int, now: float) -> float | None:
         """When a wait that begins now ends, by SO_RCVTIMEO or SO_SNDTIMEO."""
-        value = self.socket.getsockopt(n.SOL_SOCKET, option)
-        seconds = int.from_bytes(value[:8], sys.byteorder) + int.from_bytes(value[8:16], sys.byteorder) / 1e6
-        return now + seconds if seconds else None
+        value = self.socket.values.get((n.SOL_SOCKET, option))
+        if not isinstance(value, bytes) or not any(value):
+            return None
+        seconds, rest = (int.from_bytes(value[at : at + 8], sys.byteorder, signed=True) for at in (0, 8))
+        return now + max(seconds + rest / 1e6, 0.0)
 
 
 #: What happens first has a lower number.
@@ -157,6 +159,8 @@ class Process(Program):
         super().__init__(machine, flows, configuration, calls)
         self.machine = machine
         self.table: dict[int, Opened] = {}
+        #: The descriptors that it would not leave to another program (FD_CLOEXEC).
+        self.closing_on_exec: frozenset[int] = frozenset()
         #: The capabilities that it has given up.
         self.lacking: frozenset[int] = frozenset()
 

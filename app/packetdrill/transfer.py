@@ -47,6 +47,12 @@ def _flags(expression: Expression, known: int) -> int:
     return flags & (known | _MSG_DONTWAIT)
 
 
+def _check_size(expression: Expression) -> None:
+    """No buffer has so many bytes as a negative number says."""
+    if number(expression) < 0:
+        raise error(errno.EFAULT)
+
+
 # -- sending
 
 
@@ -68,6 +74,7 @@ def _sendto(
     where_size: Expression,
 ) -> int | Waiting:
     descriptor = process.descriptor(fd)
+    _check_size(size)
     return _put(process, descriptor, data(buffer, number(size)), flags, where)
 
 
@@ -186,9 +193,11 @@ def _recvfrom(
     peer: Expression,
     peer_size: Expression,
 ) -> Waiting:
-    nowhere = is_null(buffer) and number(size) > 0
+    nowhere = is_null(buffer) and number(size) > 0 and not number(flags) & n.MSG_TRUNC
     asked = Number(number(flags) | n.MSG_PEEK) if nowhere else flags
-    got = yield from _get(process, process.descriptor(fd), number(size), asked)
+    descriptor = process.descriptor(fd)
+    _check_size(size)
+    got = yield from _get(process, descriptor, number(size), asked)
     if nowhere and got.data:
         raise error(errno.EFAULT)
     check_text(buffer, got.data)

@@ -127,7 +127,11 @@ def _time_out(name: int, new: int) -> Options:
             raise error(errno.EDOM)
         socket.values[key] = value[:_TIMEVAL_SIZE]
 
-    option = Option(lambda socket: socket.values.get(key, bytes(_TIMEVAL_SIZE)), write, size=_TIMEVAL_SIZE)
+    def read(socket: Any) -> bytes:
+        value: bytes = socket.values.get(key, bytes(_TIMEVAL_SIZE))
+        return value if _TIMEVAL.unpack(value)[0] >= 0 else bytes(_TIMEVAL_SIZE)  # as Linux shows "not at all"
+
+    option = Option(read, write, size=_TIMEVAL_SIZE)
     return {key: option, (n.SOL_SOCKET, new): option}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import struct
 import termios
@@ -146,12 +147,16 @@ def _getsockopt(
     program: KernelProgram, fd: Expression, level: Expression, option: Expression, value: Expression, size: Expression
 ) -> int:
     asked = _MAX_OPTION if isinstance(size, Anything) else number(size)
-    check_option_value(value, system.getsockopt(program.descriptor(fd), number(level), number(option), asked))
+    what = program.descriptor(fd), number(level), number(option)
+    check_option_value(value, system.getsockopt(*what, asked, nowhere=is_null(value)))
     return 0
 
 
-def _fcntl(program: KernelProgram, fd: Expression, command: Expression, argument: Expression = _NO_FLAGS) -> int:
-    return call("fcntl", program.descriptor(fd), number(command), number(argument))
+def _fcntl(
+    program: KernelProgram, fd: Expression, command: Expression, argument: Expression = _NO_FLAGS
+) -> int | Opened:
+    result = call("fcntl", program.descriptor(fd), number(command), number(argument))
+    return Opened(result) if number(command) in (fcntl.F_DUPFD, fcntl.F_DUPFD_CLOEXEC) else result
 
 
 def _ioctl(program: KernelProgram, fd: Expression, request: Expression, value: Expression) -> int:
@@ -266,7 +271,8 @@ def _recvfrom(
     room = ctypes.create_string_buffer(max(number(size), 1))
     source = system.Address()
     length = system.size(number(size))
-    got = call("recvfrom", program.descriptor(fd), room, length, number(flags), *source.arguments)
+    where = None if is_null(buffer) else room
+    got = call("recvfrom", program.descriptor(fd), where, length, number(flags), *source.arguments)
     check_text(buffer, room.raw[:got])
     check_address(peer, source.value)
     return got

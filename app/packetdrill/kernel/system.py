@@ -147,9 +147,9 @@ def _name_of(name: str, descriptor: int) -> tuple[bytes, int]:
     return address.value or (bytes(4), 0)
 
 
-def getsockopt(descriptor: int, level: int, option: int, room: int) -> bytes:
-    """What the call gives; ``room``: bytes that it may have, a negative number too."""
+def getsockopt(descriptor: int, level: int, option: int, room: int, *, nowhere: bool = False) -> bytes:
+    """What the call gives; ``room``: bytes that it may have, a negative number too; ``nowhere``: but no place."""
     buffer = ctypes.create_string_buffer(max(room, 1))
     length = ctypes.c_int(room)
-    call("getsockopt", descriptor, level, option, buffer, ctypes.byref(length))
+    call("getsockopt", descriptor, level, option, None if nowhere else buffer, ctypes.byref(length))
     return buffer.raw[: length.value]
