@@ -285,6 +285,7 @@ class Connection:
         self.ato = 0.0
         #: RCV.NXT when an ACK began to wait.
         self.delayed = -1
+        self.rcv_buffer = self.rcv_ratio = self.rcv_clamp = self.rcv_ssthresh = self.rcv_shift = self.rcv_tail = 0
         self.right_sizing: RightSizing | None = None
         self.pingpong = 0 if self.options.quick_ack else acks.PINGPONG
         self.must_acknowledge = False
