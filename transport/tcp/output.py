@@ -106,6 +106,7 @@ def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
     """Send ``start`` to ``end`` again, as one packet; a FIN that is among them goes along."""
     now = c.tcp.scheduler.now
     board.lost.remove(start, end)
+    board.former.take(start, end)
     board.resent.add(start, end, now)
     board.again.add(start, end)
     segmentation.part(c, start, end)

@@ -93,6 +93,8 @@ def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int,
             size += pieces.missing(left, right)
         board.lost.remove(left, right)
         again, originals = board.resent.take(left, right), board.again.gaps(left, right)
+        if len(board.former) and (former := board.former.take(left, right)):
+            again = sorted(again + former)
         # As on Linux the round trip that counts is that of the last segment, whenever it was sent.
         original_last = bool(originals) and not (again and again[-1].end > originals[-1][1])
         if originals and not original_last:
@@ -209,6 +211,7 @@ def _judge_resent(c: Connection, board: Scoreboard, rack: Rack, patience: float)
         for part in resent.within(entry.start, end):
             if part.time == entry.time:
                 resent.take(part.start, part.end)
+                board.former.add(*part)
                 board.resent_lost = True
                 board.lose(part.start, part.end)
         if end < entry.end:

@@ -122,6 +122,7 @@ class Scoreboard:
         "departed",
         "doubtful",
         "echo",
+        "former",
         "highest",
         "judged",
         "latest_time",
@@ -149,6 +150,8 @@ class Scoreboard:
         #: How many bytes were ever judged lost.
         self.losses = 0
         self.resent = Resent()
+        #: What was lost again since, and has not been sent once more: it may have been late.
+        self.former = Resent()
         #: What was ever sent again, and has not been acknowledged.
         self.again = Ranges()
         #: What has left the network by the duplicate ACKs of a peer without SACK.
@@ -231,6 +234,8 @@ class Scoreboard:
             self.sacked.clear()  # the peer has reneged, or lied (RFC 2018 §8)
             self.highest = una
         kept = [entry for entry in self.resent.sent_since(recent) if entry.start > una]
+        for entry in self.resent.sent_since(-inf):
+            self.former.add(*entry)
         self.resent.clear()
         for entry in kept:
             self.resent.add(*entry)

@@ -289,8 +289,9 @@ def _quota(c: Connection) -> int:
 
 
 def in_flight(c: Connection, board: Scoreboard) -> int:
-    """How much is in the network, in bytes, each segment counting as a full one (`Pieces.padding`)."""
-    flight, pieces = c.snd_max - c.snd_una - board.outside, c.pieces
+    """How much is in the network, in bytes, each segment counting as a full one (`Pieces.padding`); and twice, as on
+    Linux, if it was sent again for nothing."""
+    flight, pieces = c.snd_max - c.snd_una - board.outside + board.resent.pardoned, c.pieces
     if pieces is not None and pieces.padding:
         pieces.settle(c.snd_una)
         flight += pieces.padding - sum(
