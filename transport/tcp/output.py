@@ -7,7 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
-from . import acks, early, ecn, sack, segmentation, sizes, timers, undo, urgent, window
+from . import acks, early, ecn, sack, segmentation, sizes, tail_probe, timers, undo, urgent, window
 from . import options as wire_options
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SEQUENCE_NUMBER, SEQUENCE_NUMBER_OFFSET, SYN, TCP
 from .sequence import MASK
@@ -66,6 +66,7 @@ def log(c: Connection, size: int) -> None:
         c.rate.sent(c, now)
     if c.board is not None:
         c.board.prr.sent += size
+        tail_probe.sent_more(c, c.board)
 
 
 def retransmit_lost(c: Connection, board: Scoreboard) -> bool:

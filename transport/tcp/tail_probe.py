@@ -34,7 +34,7 @@ def waits(c: Connection) -> bool:
         if now >= due:
             return False
     elif c.tail_probed > c.snd_una or (board is not None and board.tail_end):
-        due = _after_probe(c) + rto + held
+        due = _after_probe(c) + held
         if now >= due - _GRAIN:
             return False
     else:
@@ -53,14 +53,26 @@ def waits(c: Connection) -> bool:
 
 
 def _after_probe(c: Connection) -> float:
-    """A probe is on its way: since when the time-out counts. As on Linux that is the probe, or what is the first
-    segment by now once others were acknowledged or sent."""
+    """A probe is on its way: when the time-out is due. As on Linux that counts from the probe, or from what is the
+    first segment by now once others were acknowledged or sent; where that is over when more is sent, another probe is
+    due, whose place it takes."""
+    rto = c.rtt.rto
     if c.tail_probed == c.snd_max and c.sent_at >= c.unacknowledged_since:
-        return c.sent_at
+        return c.sent_at + rto
     board = c.board
-    if board is None:
-        return rack.sent_time(c, c.snd_una)
-    return c.tcp.scheduler.now - newreno.head_time(c, board)
+    first = rack.sent_time(c, c.snd_una) if board is None else c.tcp.scheduler.now - newreno.head_time(c, board)
+    if first + rto <= c.sent_at > c.unacknowledged_since:
+        return c.sent_at + c.rtt.pto
+    return first + rto
+
+
+def sent_more(c: Connection, board: Scoreboard) -> None:
+    """New data went out while it is not known what a probe has repaired: the time-out may be due earlier."""
+    if board.tail_end and board.open and c.rtt.pto and not c.retries:
+        due = _after_probe(c)
+        if due < c.retransmit_at:
+            c.retransmit_at = due
+            timers.arm(c, due)
 
 
 def _limit(c: Connection) -> float:
