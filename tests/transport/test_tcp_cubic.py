@@ -28,7 +28,7 @@ class Clocked:
     rtt: RoundTrip = field(default_factory=lambda: RoundTrip(1.0, TcpSettings()))
 
     def __post_init__(self) -> None:
-        self.rtt.srtt = self.round_trip
+        self.rtt.srtt = self.rtt.latest = self.round_trip
 
     def age(self, number: int) -> float:
         return self.round_trip
@@ -82,6 +82,16 @@ def test_where_reno_would_be_faster_it_is_followed() -> None:
     # 14 segments, 9/17 of a segment each round trip (RFC 9438 §4.3), as on Linux beyond the former maximum too; the
     # curve is looked at a few times in a second only
     assert 30 * MSS < control.cwnd < 46 * MSS
+
+
+def test_a_small_window_does_not_stand_still_for_many_short_round_trips() -> None:
+    """RFC 9438 §4.3: Reno's window is followed with each acknowledgment, here as good as that."""
+    control, sender = Cubic(4 * MSS), Clocked(round_trip=0.0015)
+    control.lost(control.cwnd, MSS)
+    control.cwnd = control.ssthresh
+    for _ in range(15):
+        sender.window(control)
+    assert control.cwnd >= 2 * MSS + 15 // 2 * MSS  # 9/17 of a segment each round trip, in whole ones
 
 
 def test_a_second_loss_soon_leaves_room_to_others() -> None:

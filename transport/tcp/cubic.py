@@ -16,7 +16,8 @@ _BETA: Final = 0.7
 #: Segments that are acknowledged while Reno's window, with CUBIC's factor, grows by one, for each eight segments of the
 #: window: 8 / alpha of RFC 9438 §4.3, in Linux's rounding.
 _RENO: Final = 15
-#: While the window stays the same it is enough to look at the clock so often, in seconds (as Linux does).
+#: While the window stays the same it is enough to look at the clock so often, in seconds (as Linux does), or once a
+#: round trip where that is shorter: a small window would else stand still for many of them.
 _PAUSE: Final = 1 / 32
 #: The curve is looked at again after so long at the earliest, in seconds (as in Linux, a tick).
 _TICK: Final = 0.001
@@ -38,6 +39,7 @@ class Cubic(WindowBased):
         "_epoch",
         "_hystart",
         "_k",
+        "_looked",
         "_needed",
         "_origin",
         "_seen",
@@ -58,8 +60,8 @@ class Cubic(WindowBased):
         self._origin = self._w_est = 0
         #: The shortest round trip of data, since the last time-out; those of an epoch's first second tell of its queue.
         self._delay = inf
-        #: When to look at the clock again, unless the window is another than the one that was ``_seen``.
-        self._due = 0.0
+        #: When the clock was looked at, and when to look again, unless the window is another than the ``_seen`` one.
+        self._looked = self._due = 0.0
         self._seen = 0
         #: How many segments it takes until the window grows by one; bytes that were acknowledged towards that, and
         #: towards the growth of ``_w_est``.
@@ -104,8 +106,9 @@ class Cubic(WindowBased):
         """Where the curve is, a round trip from now, and so how steep."""
         now = sender.now
         cwnd, needed = self.cwnd // mss, self._needed
-        if self._epoch is None or now - self._due + _PAUSE >= _TICK:
-            self._due = now + _PAUSE
+        if self._epoch is None or now - self._looked >= _TICK:
+            self._looked = now
+            self._due = now + min(_PAUSE, self._delay)
             self._seen = self.cwnd
             if self._epoch is None:
                 self._begin(now, cwnd)
@@ -139,7 +142,7 @@ class Cubic(WindowBased):
         cwnd = self.cwnd // mss
         self._w_max = int(cwnd * (1 + _BETA) / 2) if cwnd < self._w_max else cwnd  # RFC 9438 §4.7
         self._epoch = None
-        self._due = 0.0
+        self._looked = self._due = 0.0
         self._counted = self._acked = 0
         self._hystart = None  # RFC 9406 §4.2: for the initial slow start
         self.ssthresh = max(cwnd * 717 >> 10, 2) * mss  # RFC 9438 §4.6; 717/1024 is Linux's 0.7
@@ -157,7 +160,7 @@ class Cubic(WindowBased):
 
     def undo(self, cwnd: int, ssthresh: int) -> None:
         self.cwnd, self.ssthresh = max(self.cwnd, cwnd), max(self.ssthresh, ssthresh)
-        self._due = 0.0
+        self._looked = self._due = 0.0
         self._w_max, self._epoch, self._k, self._origin = self._undo  # RFC 9438 §4.9
 
     def idle(self, initial: int) -> None:
