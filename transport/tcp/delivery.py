@@ -141,10 +141,9 @@ class DeliveryRate:
         assert board is not None
         assert c.rack is not None
         entry = None
-        if delivered > 0:
-            # RACK knows what was sent last among all that has arrived.
-            index = bisect_left(log, c.rack.time, key=_TIME)
-            if index < len(log) and log[index].time == c.rack.time:
+        if delivered > 0 and board.latest_sent > -inf:
+            index = bisect_left(log, board.latest_sent, key=_TIME)
+            if index < len(log) and log[index].time == board.latest_sent:
                 entry = log[index]
         keep = bisect_right(log, (c.snd_una, inf))
         if keep > _LOG:

@@ -116,6 +116,8 @@ def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
     if end > last:
         flags |= FIN
     end = min(end, last)
+    if start < end:
+        c.counts.data_sent_at = 0.0
     step = c.tso_size
     while end - start > step:
         transmit(c, start, step, ACK)

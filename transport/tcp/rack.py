@@ -109,6 +109,7 @@ def delivered(c: Connection, board: Scoreboard, start: int, end: int, echo: int,
 
 def _resent_arrived(c: Connection, board: Scoreboard, time: float, end: int, echo: int) -> None:
     now = c.tcp.scheduler.now
+    board.latest_sent = max(board.latest_sent, time)
     earlier = echo and c.timestamps and older(echo, output.timestamp_at(c, time))
     shortest = c.rtt.shortest * (_AS_SHORT if time == board.timed_at else 1.0)
     if earlier or now - time < shortest - _GRAIN:
@@ -128,6 +129,7 @@ def _original_arrived(c: Connection, board: Scoreboard, start: int, end: int, hi
     rack.arrived(time, end, c.tcp.scheduler.now)
     board.original_time = min(board.original_time, sent_time(c, start))
     board.latest_time = max(board.latest_time, time)
+    board.latest_sent = max(board.latest_sent, time)
 
 
 def reordered(c: Connection, board: Scoreboard, highest: int) -> None:

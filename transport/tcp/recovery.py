@@ -240,7 +240,7 @@ def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list
     una, now = c.snd_una, c.tcp.scheduler.now
     delivered = early = 0
     sample = board.original_time = board.overtaken = inf
-    latest = board.latest_time = -inf
+    latest = board.latest_time = board.latest_sent = -inf
     resent_acknowledged = False
     highest = board.highest
     for left, right in blocks:

@@ -125,6 +125,7 @@ class Scoreboard:
         "former",
         "highest",
         "judged",
+        "latest_sent",
         "latest_time",
         "losses",
         "lost",
@@ -176,6 +177,8 @@ class Scoreboard:
         self.original_arrived = False
         self.original_time = inf
         self.latest_time = -inf
+        #: The same of everything that has arrived.
+        self.latest_sent = -inf
         self.overtaken = inf
         self.resent_lost = False
         #: Of this one, too: nothing may have been lost, so nothing is sent again for now.
