@@ -86,6 +86,8 @@ def _accept(process: Process, fd: Expression, peer: Expression, size: Expression
 def _accept4(
     process: Process, fd: Expression, peer: Expression, size: Expression, flags: Expression | None = None
 ) -> Waiting:
+    if flags is not None and number(flags) & ~(kernel.SOCK_NONBLOCK | kernel.SOCK_CLOEXEC):
+        raise error(errno.EINVAL)
     descriptor = process.descriptor(fd)
     limit = descriptor.time_limit(n.SO_RCVTIMEO, process.now)
     while True:

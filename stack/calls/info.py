@@ -128,7 +128,7 @@ def _unanswered(c: Connection) -> dict[str, int]:
     """Of a connection whose SYN got no answer but perhaps a RST. A SYN that was sent again counts as lost."""
     data = c.snd_max > c.iss + 1  # Fast Open
     values = {
-        "unacked": int(c.snd_max > c.iss) + data,
+        "unacked": 0 if c.state is State.CLOSED else int(c.snd_max > c.iss) + data,
         "delivered": 0,
         "options": 0,
         "window_scales": 0,

@@ -113,13 +113,19 @@ def failure_report(failure: Failure, data: bytes) -> Report:
     return Report(found, data, (failure.destination, int.from_bytes(failure.quote[2:4])), failure.reporter)
 
 
+#: What a message may say to the socket itself: SCM_RIGHTS and SCM_CREDENTIALS mean nothing here.
+_TO_SEND: Final = frozenset({1, 2, n.SO_MARK, n.SO_PRIORITY, n.SO_TIMESTAMPING})
+
+
 def stamps_asked_for(control: Sequence[Control]) -> int | None:
     """What a control message of sendmsg says in place of SO_TIMESTAMPING's bits; None if none does.
 
-    Raises OSError EINVAL for bits that are not about sending.
+    Raises OSError EINVAL for bits that are not about sending, and for messages that sockets do not know.
     """
     wanted = None
     for level, kind, data in control:
+        if level == n.SOL_SOCKET and kind not in _TO_SEND:
+            raise error(errno.EINVAL)
         if (level, kind) == (n.SOL_SOCKET, n.SO_TIMESTAMPING):
             if len(data) != _INT.size or _INT.unpack(data)[0] & ~n.SOF_TIMESTAMPING_TX_RECORD_MASK:
                 raise error(errno.EINVAL)
