@@ -60,6 +60,7 @@ OffloadHeader: Final = construct.Struct(
 )
 OFFLOAD_HEADER: Final = fixed_part(OffloadHeader)
 _SIZE: Final = OFFLOAD_HEADER.size
+_read_header: Final = OFFLOAD_HEADER.unpack_from
 _NOTHING_LEFT_UNDONE: Final = bytes(_SIZE)
 
 #: Enough for any frame: a 64 KB packet behind a tagged Ethernet header and an offload header.
@@ -158,8 +159,15 @@ class _Tunnel:
         if not self._offloading:
             return Packet([data])
         packet = Packet([data[_SIZE:]])
-        if data[0] or data[1]:
-            _read_offloads(packet, data)
+        flags, kind, _, segment_size, start, offset = _read_header(data)
+        if flags & NEEDS_CSUM:
+            packet.checksum = PARTIAL
+            packet.checksum_start = start
+            packet.checksum_offset = offset
+        elif flags & DATA_VALID:
+            packet.checksum = VERIFIED
+        if kind:
+            packet.segment_size = segment_size
         return packet
 
     def fileno(self) -> int:
@@ -243,19 +251,6 @@ def _tcp_flags(buffers: list[Buffer], start: int) -> int:
             return buffer[position]
         position -= size
     return 0
-
-
-def _read_offloads(packet: Packet, header: bytes) -> None:
-    """Note on a received packet what the kernel has left undone."""
-    flags, gso_type, _, gso_size, start, offset = OFFLOAD_HEADER.unpack_from(header)
-    if flags & NEEDS_CSUM:
-        packet.checksum = PARTIAL
-        packet.checksum_start = start
-        packet.checksum_offset = offset
-    elif flags & DATA_VALID:
-        packet.checksum = VERIFIED
-    if gso_type:
-        packet.segment_size = gso_size
 
 
 def _open(kind: int, name: str, offload: bool, segmentation: bool) -> tuple[pytun.TunTapDevice, Offloads]:

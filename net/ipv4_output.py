@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .interface import Interface
 
 _BUCKETS: Final = 1024
+#: How many headers a path remembers.
+_HEADERS: Final = 16
 #: The high byte of the header's first word, and the flag that the fast path sets.
 _FIRST_WORD: Final = PLAIN << 8
 
@@ -44,9 +46,13 @@ class Identifications:
 
 
 class Ipv4Path(Path):
-    """A path on which packets get an IPv4 header."""
+    """A path on which packets get an IPv4 header.
 
-    __slots__ = ("_address_sum", "_bucket", "_identifications")
+    Headers without an identification of their own differ in little but the packet's size, and sizes repeat: the last
+    few are remembered.
+    """
+
+    __slots__ = ("_address_sum", "_bucket", "_headers", "_identifications")
 
     def __init__(
         self,
@@ -62,6 +68,7 @@ class Ipv4Path(Path):
         self._identifications = identifications
         self._bucket = identifications.bucket(source, destination)
         self._address_sum = int.from_bytes(source + destination) % 0xFFFF
+        self._headers: dict[tuple[int, int, int, int], bytes] = {}
 
     def send(
         self,
@@ -77,15 +84,10 @@ class Ipv4Path(Path):
             self._fragment(packet, protocol, hop_limit, traffic_class, dont_fragment)
             return
         if dont_fragment:  # RFC 6864 §4.1: what cannot be fragmented needs no identification of its own
-            identification, fragment = 0, DONT_FRAGMENT
+            kind = size, protocol, hop_limit, traffic_class
+            header = self._headers.get(kind) or self._remember(kind)
         else:
-            identification, fragment = self._identifications.next(self._bucket), 0
-        words = _FIRST_WORD + traffic_class + size + identification + fragment + (hop_limit << 8) + protocol
-        checksum = -(words + self._address_sum) % 0xFFFF
-        header: bytes = IPV4.pack(
-            PLAIN, traffic_class, size, identification, fragment,
-            hop_limit, protocol, checksum, self.source, self.destination,
-        )  # fmt: skip
+            header = self._header(size, protocol, hop_limit, traffic_class, self._identifications.next(self._bucket), 0)
         link_header = self._neighbor.header
         if link_header is None:
             packet.prepend(header)
@@ -97,6 +99,24 @@ class Ipv4Path(Path):
         packet.end += size
         packet.checksum_start += size
         self.interface.transmit(packet)
+
+    def _header(
+        self, size: int, protocol: int, hop_limit: int, traffic_class: int, identification: int, fragment: int
+    ) -> bytes:
+        words = _FIRST_WORD + traffic_class + size + identification + fragment + (hop_limit << 8) + protocol
+        checksum = -(words + self._address_sum) % 0xFFFF
+        header: bytes = IPV4.pack(
+            PLAIN, traffic_class, size, identification, fragment,
+            hop_limit, protocol, checksum, self.source, self.destination,
+        )  # fmt: skip
+        return header
+
+    def _remember(self, kind: tuple[int, int, int, int]) -> bytes:
+        headers = self._headers
+        if len(headers) >= _HEADERS:
+            headers.clear()
+        header = headers[kind] = self._header(*kind, 0, DONT_FRAGMENT)
+        return header
 
     def _fits(self, packet: Packet, size: int) -> bool:
         """Whether a packet above the MTU stands for segments that are below it."""
