@@ -27,12 +27,13 @@ _NEVER: Final = inf
 
 def flush(c: Connection) -> None:
     """At the end of a batch: data if there are any to send, which carry the acknowledgment; else that alone, if due."""
-    if c.state in OPENING and c.snd_nxt == c.iss:
-        send_syn(c)
-    if c.state in OPENING and not c.early:
-        if c.must_acknowledge:
-            acknowledge(c)
-        return
+    if c.state in OPENING:
+        if c.snd_nxt == c.iss:
+            send_syn(c)
+        if not c.early:
+            if c.must_acknowledge:
+                acknowledge(c)
+            return
     if c.snd_nxt < c.buffer.end + c.fin_queued or c.board is not None:
         segmentation.send_data(c)
     owed = c.rcv_nxt - c.rcv_acked

@@ -348,26 +348,29 @@ def consume(self: Connection, size: int) -> None:
 
     Raises IndexError for more than ``readable``.
     """
-    received = self.received
-    left = size
-    while left:
-        first = received[0]
-        if len(first) > left:
-            received[0] = first[left:]
-            break
-        left -= len(first)
-        received.popleft()
-    self.readable = after = self.readable - size
-    if after:
-        _release(self)
-    else:
-        self.rcv_charge = 0
+    if size == self.readable:
+        self.received.clear()
         self.received = NOTHING
         self.kept = NOTHING_KEPT
+        self.readable = self.rcv_charge = 0
+    else:
+        _take_off(self.received, size)
+        self.readable -= size
+        _release(self)
     if self.right_sizing is not None:
         right_sizing.user_read(self, self.right_sizing)
     if self.rcv_nxt == self.rcv_acked or not acks.read(self):
         _update(self)
+
+
+def _take_off(received: deque[memoryview], size: int) -> None:
+    while size:
+        first = received[0]
+        if len(first) > size:
+            received[0] = first[size:]
+            return
+        size -= len(first)
+        received.popleft()
 
 
 def _update(c: Connection) -> None:
