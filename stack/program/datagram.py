@@ -31,19 +31,13 @@ class Datagrams(socket):
     """What is different in a datagram socket of ours."""
 
     _remote: bytes | None = None
-    #: Headers for the destinations that the stack has agreed to (a route, permission), and those that wrote to us.
-    _known: dict[Any, bytes]
 
-    def _create(self, proto: int) -> None:
-        super()._create(proto)
-        self._known = {}
-
-    def _adopted_known(self) -> dict[Any, bytes]:
-        """An inherited descriptor starts with no destinations."""
-        known = self.__dict__.get("_known")
-        if known is None:
-            known = self._known = {}
-        return known
+    def __init__(self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None) -> None:
+        #: Headers for the destinations that the stack has agreed to (a route, permission), and those that wrote to us.
+        self._known: dict[Any, bytes] = {}
+        #: The other way round, for those that wrote to us.
+        self._sources: dict[bytes, Address] = {}
+        super().__init__(family, type, proto, fileno)
 
     def connect(self, address: Any) -> None:
         if not self._kind:
@@ -60,7 +54,7 @@ class Datagrams(socket):
         if not self._kind:
             return super().recvfrom(size, flags)
         data = _recv(self, size + _HEADER_SIZE, flags)
-        return data[_HEADER_SIZE:], self._source(data, flags)
+        return data[_HEADER_SIZE:], self._sources.get(data[:_HEADER_SIZE]) or self._source(data, flags)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         return self.recvfrom(size, flags)[0] if self._kind else super().recv(size, flags)
@@ -106,15 +100,14 @@ class Datagrams(socket):
                 _recv(self, _HEADER_SIZE)
             raise error(number)
         source = decode(sockaddr)
-        known = self._adopted_known()
-        if source not in known:
-            self._remember(source, sockaddr)
+        self._sources[self._known.get(source) or self._remember(source, sockaddr)] = source
         return source
 
     def _remember(self, destination: Any, sockaddr: bytes) -> bytes:
-        known = self._adopted_known()
+        known = self._known
         if len(known) >= _KNOWN_LIMIT:
             known.clear()
+            self._sources.clear()
         header = known[destination] = DATAGRAM.pack(0, sockaddr)
         return header
 
@@ -164,7 +157,7 @@ class Datagrams(socket):
                 except OSError:
                     raise error(errno.EDESTADDRREQ) from None
             return _TO_PEER
-        header = self._adopted_known().get(address) if isinstance(address, tuple) else None
+        header = self._known.get(address) if isinstance(address, tuple) else None
         if header is None:
             sockaddr = encode(address, "sendto")
             self._call(Operation.ROUTE, sockaddr)
