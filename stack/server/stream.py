@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 READ_SIZE = 1 << 18
 #: While the peer still owes acknowledgements, reading waits for room for this much, in bytes: few large reads.
 WORTHWHILE = 1 << 16
+#: After a program wrote less, nobody looks at once whether it has written more, in bytes.
+FEW = 1 << 12
 #: The most buffers that are written to a program at once (the kernel's IOV_MAX is 1024).
 WRITE_BUFFERS = 64
 
@@ -155,7 +157,7 @@ class StreamGate(Gate[StreamSocket]):
             size = end.recv_into(data, size)  # less at an urgent mark
             end.recv_into(data[size:], 1, kernel.MSG_PEEK)
             socket.write(data[1 : size + 1])
-            if size == waiting < WORTHWHILE:
+            if size == waiting < FEW:
                 break  # what comes later brings an event of its own
         if self._program_gone:
             self._part()
