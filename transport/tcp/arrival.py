@@ -116,36 +116,53 @@ def segment_arrives(c: Connection, segment: Segment) -> None:
         return
     if c.options.least_hop_limit and c.options.least_hop_limit > segment.hop_limit:
         return
-    silence = c.tcp.scheduler.now - c.heard_at
     if c.state is State.SYN_SENT:
         if not opening.answered(c, segment):
             return
-    else:
-        segment.seq = extend(segment.seq, c.rcv_nxt)
-        segment.ack = extend(segment.ack, c.snd_una)
-        if c.state is State.SYN_RECEIVED and not opening.expected(c, segment):
-            return
-        if _old_timestamp(c, segment, silence) or not _acceptable(c, segment):
-            _refuse(c, segment)
-            return
-        if segment.flags & RST:
-            _reset_arrives(c, segment)
-            return
-        # Third, check security: no compartments here.
-        if segment.flags & SYN:
-            c.tcp.challenge(c)  # fourth; RFC 5961 §4.2
-            return
-        if not segment.flags & ACK or not _ack_arrives(c, segment):
-            return
-        _remember_timestamp(c, segment)
-        if segment.length and segment.end <= c.rcv_nxt:
-            _comes_again(c, segment)
-            return
+    elif not _first_to_fifth(c, segment):
+        return
     if c.state in RECEIVING:
         if segment.flags & URG:
             urgent.arrives(c, segment)
         _text_arrives(c, segment)
     c.mark()
+
+
+def _first_to_fifth(c: Connection, segment: Segment) -> bool:
+    """Check the sequence number, RST, SYN and ACK (RFC 9293 §3.10.7.4); whether there may be new text."""
+    silence = c.tcp.scheduler.now - c.heard_at
+    segment.seq = extend(segment.seq, c.rcv_nxt)
+    segment.ack = extend(segment.ack, c.snd_una)
+    if c.state is State.SYN_RECEIVED:
+        if not opening.expected(c, segment):
+            return False
+    elif not segment.flags & (ACK | RST | SYN):
+        return False  # fifth, and as on Linux before all others
+    old = _old_timestamp(c, segment, silence)
+    if old and not segment.length and segment.seq < c.rcv_nxt:
+        return False  # an ACK that others have overtaken: as on Linux no reason for another one
+    if old or not _acceptable(c, segment):
+        _refuse(c, segment)
+        return False
+    if segment.flags & RST:
+        _reset_arrives(c, segment)
+        return False
+    # Third, check security: no compartments here.
+    if segment.flags & SYN:
+        c.tcp.challenge(c)  # fourth; RFC 5961 §4.2
+        return False
+    if not segment.flags & ACK or not _ack_arrives(c, segment):
+        return False
+    _remember_timestamp(c, segment)
+    if segment.length and segment.end <= c.rcv_nxt:
+        _comes_again(c, segment)
+        return False
+    if c.state in _CLOSED_BY_PEER and segment.seq < c.rcv_nxt:
+        # Data from both sides of the FIN: as on Linux, there is no making sense of such a peer.
+        c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
+        _reset(c)
+        return False
+    return True
 
 
 def _old_timestamp(c: Connection, segment: Segment, silence: float) -> bool:

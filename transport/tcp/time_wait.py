@@ -83,17 +83,22 @@ class TimeWait:
             return
         if flags & FIN and extend(segment.seq, self.rcv_nxt) + segment.length == self.rcv_nxt:
             self.expires = self.tcp.scheduler.now + self.tcp.settings.time_wait
-        if not flags & (FIN | SYN) and not segment.payload:
-            stamp = segment.options.timestamp if self.timestamps else None
-            old = stamp is not None and older(stamp, self.ts_recent)
-            if seq == self.rcv_nxt & MASK and not old:
-                self.ts_recent = self.ts_recent if stamp is None else stamp
-                return
+        alone = not flags & (FIN | SYN) and not segment.payload
+        if alone and seq == self.rcv_nxt & MASK and not self._older(segment):
+            if self.timestamps and segment.options.timestamp is not None:
+                self.ts_recent = segment.options.timestamp
+            return
+        if alone or flags & SYN:
             now = self.tcp.scheduler.now
             if now - self.answered_at < self.tcp.settings.challenge_interval:  # RFC 5961 §7
                 return
             self.answered_at = now
         self._acknowledge(packet)
+
+    def _older(self, segment: Segment) -> bool:
+        """RFC 7323 §5.3 R1."""
+        stamp = segment.options.timestamp
+        return self.timestamps and stamp is not None and older(stamp, self.ts_recent)
 
     def _newer(self, segment: Segment) -> bool:
         """Whether a SYN cannot be an old one (RFC 9293 §3.6.1, RFC 6191 §2)."""
