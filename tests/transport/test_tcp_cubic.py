@@ -1,4 +1,4 @@
-"""CUBIC and HyStart++ by themselves, and flows that share a bottleneck, in virtual time."""
+"""CUBIC and HyStart by themselves, and flows that share a bottleneck, in virtual time."""
 
 from __future__ import annotations
 
@@ -125,45 +125,46 @@ def test_a_time_out_starts_over() -> None:
     assert control.cwnd == 70 * MSS
 
 
-def rounds(hystart: HyStart, *round_trips: float, pause: float = 0.003) -> list[int]:
-    """What 1000 bytes let the window grow by in the end of each round, or -1 if slow start is to end; ``pause`` is the
-    time between acknowledgments."""
+def rounds(hystart: HyStart, *round_trips: float, pause: float = 0.003) -> list[bool]:
+    """Whether slow start has ended at the end of each round; ``pause`` is the time between acknowledgments."""
     grown, ack, now = [], 0, 0.0
     for round_trip in round_trips:
         steps = []
         for step in range(1, 11):
             now += pause
-            steps.append(hystart.growth(1000, ack + 100 * step, ack + 1000, round_trip, now))
-        grown.append(-1 if -1 in steps else steps[-1])
+            steps.append(hystart.stops(1000, ack + 100 * step, ack + 1000, round_trip, now, wide=True))
+        grown.append(steps[-1])
         ack += 1000
         now += round_trip
     return grown
 
 
 def test_slow_start_goes_on_while_round_trips_stay() -> None:
-    assert rounds(HyStart(), *[0.1] * 20) == [1000] * 20
+    assert rounds(HyStart(), *[0.1] * 20) == [False] * 20
 
 
-def test_longer_round_trips_end_slow_start_in_two_rounds() -> None:
-    grown = rounds(HyStart(), 0.1, 0.1, 0.12, *[0.14] * 6)
-    assert grown[:2] == [1000, 1000]
-    assert grown[2:4] == [250] * 2
-    assert -1 in grown[4:]  # RFC 9406 §4.2
+def test_longer_round_trips_end_slow_start() -> None:
+    hystart = HyStart()
+    assert rounds(hystart, 0.1, 0.1, 0.12) == [False, False, True]
+    assert not hystart.over
+    assert rounds(HyStart(), 0.1, 0.1, 0.12, 0.14, 0.14) == [False, False, True, True, True]
 
 
 def test_a_train_of_acknowledgments_as_long_as_half_a_round_trip_ends_it_too() -> None:
-    assert rounds(HyStart(), *[0.1] * 4, pause=0.0015) == [1000] * 4
-    assert rounds(HyStart(), *[0.01] * 9, pause=0.0015) == [250] * 2 + [-1] * 7
+    assert rounds(HyStart(), *[0.1] * 4, pause=0.0015) == [False] * 4
+    assert rounds(HyStart(), *[0.01] * 9, pause=0.0015) == [True] * 9
 
 
 def second_train(*times: float) -> bool:
-    """Whether conservative slow start begins with acknowledgments of 1000 bytes each at these times, in a round that
+    """Whether slow start ends with acknowledgments of 1000 bytes each at these times, in a round that
     follows one of 100 which came a millisecond apart. Round trips take half a second."""
     hystart = HyStart()
     for step in range(100):
-        assert hystart.growth(1000, 1000 * (step + 1), 100_000, 0.5, step / 1000) == 1000
-    grown = [hystart.growth(1000, 100_000 + 1000 * step, 900_000, 0.5, 1 + now) for step, now in enumerate(times, 1)]
-    return 250 in grown
+        assert not hystart.stops(1000, 1000 * (step + 1), 100_000, 0.5, step / 1000, wide=True)
+    return any(
+        hystart.stops(1000, 100_000 + 1000 * step, 900_000, 0.5, 1 + now, wide=True)
+        for step, now in enumerate(times, 1)
+    )
 
 
 def test_acknowledgments_that_a_busy_host_sees_together_are_a_train_still() -> None:
@@ -178,7 +179,7 @@ def test_a_pause_in_which_nothing_was_acknowledged_ends_a_train() -> None:
 
 
 def test_a_passing_delay_does_not() -> None:
-    assert rounds(HyStart(), 0.1, 0.13, 0.1, 0.1)[-1] == 1000
+    assert rounds(HyStart(), 0.1, 0.13, 0.1, 0.1) == [False, True, False, False]
 
 
 # choosing

@@ -1,4 +1,4 @@
-"""CUBIC (RFC 9438), with HyStart++ (RFC 9406): the window grows by the time since the last loss, not by round trips."""
+"""CUBIC (RFC 9438), with HyStart: the window grows by the time since the last loss, not by round trips."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _RENO: Final = 15
 _PAUSE: Final = 1 / 32
 #: The curve is looked at again after so long at the earliest, in seconds (as in Linux, a tick).
 _TICK: Final = 0.001
+#: Windows of fewer segments are not taken for too large (as in Linux).
+_WIDE: Final = 16
 #: How long after an epoch has begun round trips count again, in seconds (as in Linux).
 _SETTLED: Final = 1.0
 #: An epoch that begins without a former maximum grows by one for so many segments at least, as Linux has it.
@@ -37,6 +39,7 @@ class Cubic(WindowBased):
         "_delay",
         "_due",
         "_epoch",
+        "_goal",
         "_hystart",
         "_k",
         "_looked",
@@ -53,6 +56,8 @@ class Cubic(WindowBased):
     def __init__(self, initial: int) -> None:
         super().__init__(initial)
         self._hystart: HyStart | None = HyStart()
+        #: The threshold before that ended slow start.
+        self._goal = self.ssthresh
         self._w_max = 0
         #: When the current congestion avoidance began; None before its first acknowledgment.
         self._epoch: float | None = None
@@ -73,8 +78,12 @@ class Cubic(WindowBased):
         latest = sender.rtt.latest
         if latest < self._delay and (self._epoch is None or sender.now >= self._epoch + _SETTLED):
             self._delay = latest
-        if self.cwnd < self.ssthresh:
-            size = self._slow_start(size, ack, sender)
+        if self._hystart is not None:
+            self._heed(self._hystart, size, mss, ack, sender)
+        cwnd = self.cwnd
+        if cwnd < self.ssthresh:
+            self.cwnd = min(cwnd + size, self.ssthresh)
+            size -= self.cwnd - cwnd
             if not size:
                 return
         self._acked += size
@@ -89,18 +98,19 @@ class Cubic(WindowBased):
             grown, self._counted = divmod(self._counted, needed)
             self.cwnd += grown * mss
 
-    def _slow_start(self, size: int, ack: int, sender: Sender) -> int:
-        """Grow; what of ``size`` is left for congestion avoidance."""
-        growth = size
-        if self._hystart is not None:
-            growth = self._hystart.growth(size, ack, sender.snd_nxt, sender.age(ack - 1), sender.now)
-            if growth < 0:
-                self.ssthresh = self.cwnd
-                self._hystart = None
-                return 0
-        cwnd = self.cwnd
-        self.cwnd = min(cwnd + growth, self.ssthresh)
-        return growth - (self.cwnd - cwnd)
+    def _heed(self, hystart: HyStart, size: int, mss: int, ack: int, sender: Sender) -> None:
+        """End slow start if it is time, or let it go on if it was not."""
+        before = hystart.stopped
+        if not before and self.cwnd >= self.ssthresh:
+            return
+        wide = self.cwnd >= _WIDE * mss
+        stopped = hystart.stops(size, ack, sender.snd_nxt, sender.rtt.latest, sender.now, wide=wide)
+        if stopped and not before:
+            self._goal, self.ssthresh = self.ssthresh, self.cwnd
+        elif before and not stopped:
+            self.ssthresh = self._goal
+        if hystart.over:
+            self._hystart = None
 
     def _refresh(self, mss: int, sender: Sender) -> None:
         """Where the curve is, a round trip from now, and so how steep."""
@@ -144,7 +154,8 @@ class Cubic(WindowBased):
         self._epoch = None
         self._looked = self._due = 0.0
         self._counted = self._acked = 0
-        self._hystart = None  # RFC 9406 §4.2: for the initial slow start
+        if self._hystart is not None and self._hystart.stopped:
+            self._hystart = None
         self.ssthresh = max(cwnd * 717 >> 10, 2) * mss  # RFC 9438 §4.6; 717/1024 is Linux's 0.7
 
     def lost(self, flight: int, mss: int) -> None:
@@ -155,6 +166,7 @@ class Cubic(WindowBased):
             self._reduce(mss)
         self._w_max = 0  # RFC 9438 §4.8: the next epoch begins at the window it finds
         self._delay = inf
+        self._hystart = HyStart()
         self._epoch = None
         self._counted = self._acked = 0
 

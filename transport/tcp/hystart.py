@@ -1,10 +1,10 @@
-"""HyStart++ (RFC 9406): leaving slow start when round trips get longer, before the queue overflows.
+"""HyStart: leaving slow start when round trips get longer, before the queue overflows.
 
-Round trips tell of the queue when it is there, and a round trip later. So a second sign counts, that of the original
-HyStart, which Linux uses too: acknowledgments that follow each other without a pause for half of the round trip mean
-that the path is as good as full. What follows from it is RFC 9406's, the conservative slow start, as the sign may come
-too early. Also as in Linux, a round trip is held against the shortest of all rounds, not of the last one: a queue that
-grows by less than the threshold each round is found too.
+Round trips tell of the queue when it is there, and a round trip later. So a second sign counts: acknowledgments that
+follow each other without a pause for half of the round trip mean that the path is as good as full. Both are Linux's,
+and so is what follows: slow start ends at once. RFC 9406 describes the first of them; but a round trip is held against
+the shortest of all rounds, not of the last one, so that a queue that grows by less than the threshold each round is
+found too. As in RFC 9406 §4.2 slow start goes on if round trips become shorter again soon: then it was jitter.
 
 A process sees acknowledgments later than the kernel does, and several at once, when it was busy or had to wait for a
 processor: so a pause counts only as far as what was acknowledged in it does not account for it, at the pace of the
@@ -20,8 +20,7 @@ from typing import Final
 _MIN_THRESHOLD: Final = 0.004
 _MAX_THRESHOLD: Final = 0.016
 _SAMPLES: Final = 8
-_GROWTH_DIVISOR: Final = 4
-#: RFC 9406 recommends 5, in which the window may triple; Linux leaves slow start at once.
+#: For so many rounds a sign may turn out to be jitter.
 _ROUNDS: Final = 2
 #: Acknowledgments this near to each other belong to one train, and what a train may be longer because its packets are
 #: put together for the sake of offloads (both as in Linux), in seconds.
@@ -35,7 +34,6 @@ class HyStart:
     __slots__ = (
         "_baseline",
         "_began",
-        "_conservative",
         "_current",
         "_heard",
         "_pace",
@@ -45,6 +43,8 @@ class HyStart:
         "_shortest",
         "_train",
         "_window_end",
+        "over",
+        "stopped",
     )
 
     def __init__(self) -> None:
@@ -57,35 +57,32 @@ class HyStart:
         self._train = self._pending = 0
         #: Seconds for each byte in the train of the round before; 0 while that is not known.
         self._pace = 0.0
-        self._conservative = False
-        #: The round trip that conservative slow start began with, if that was why; else 0.
+        #: Slow start has ended; and it is certain that this was no jitter.
+        self.stopped = self.over = False
+        #: The round trip that it ended with, if that was why; else 0.
         self._baseline = 0.0
         self._rounds = 0
 
-    def growth(self, size: int, ack: int, snd_nxt: int, sample: float, now: float) -> int:
-        """By how many bytes the window grows as ``ack`` acknowledges ``size`` after ``sample`` seconds (RFC 9406 §4.2).
-
-        -1 to leave slow start.
-        """
+    def stops(self, size: int, ack: int, snd_nxt: int, sample: float, now: float, *, wide: bool) -> bool:
+        """Whether slow start ends, as ``ack`` acknowledges ``size`` after ``sample`` seconds; ``wide``: the window is
+        large enough for a sign. To be asked in slow start, and then until it is ``over``."""
         if ack > self._window_end:
             self._window_end = snd_nxt
             self._begin_round(now)
-            if self._conservative:
+            if self.stopped:
                 self._rounds += 1
-                if self._rounds >= _ROUNDS:
-                    return -1
-        self._current = min(self._current, sample)
+                self.over = self._rounds >= _ROUNDS
         self._shortest = min(self._shortest, sample)
-        self._samples += 1
+        if wide:
+            self._current = min(self._current, sample)
+            self._samples += 1
         in_train = self._follows(size, now)
-        if self._conservative:
-            if self._samples < _SAMPLES or self._current >= self._baseline:
-                return size // _GROWTH_DIVISOR
-            self._conservative = False  # it was jitter
-        elif self._samples >= _SAMPLES and (self._delayed() or (in_train and self._full(now))):
-            self._conservative = True
+        if self.stopped:
+            self.stopped = self._samples < _SAMPLES or self._current >= self._baseline
+        elif wide and (self._delayed() or (in_train and self._full(now))):
+            self.stopped = True
             self._rounds = 0
-        return size
+        return self.stopped
 
     def _begin_round(self, now: float) -> None:
         self._current, self._samples = inf, 0
@@ -110,7 +107,8 @@ class HyStart:
         """Whether round trips have become longer."""
         shortest = self._shortest
         self._baseline = self._current
-        return self._current >= shortest + max(_MIN_THRESHOLD, min(shortest / 8, _MAX_THRESHOLD))
+        threshold = shortest + max(_MIN_THRESHOLD, min(shortest / 8, _MAX_THRESHOLD))
+        return self._samples > _SAMPLES and self._current > threshold
 
     def _full(self, now: float) -> bool:
         """Whether a train of acknowledgments that has not ended yet is as long as half of the round trip."""
