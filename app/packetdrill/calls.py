@@ -17,8 +17,19 @@ from . import files, polling, transfer
 from .constants import CONSTANTS
 from .errors import Unsupported
 from .process import Descriptor, Process, is_datagram, is_finishing
-from .syntax import Anything, Name
-from .values import address, check_address, check_number, check_option_value, is_null, number, option_value, show
+from .syntax import Anything
+from .values import (
+    address,
+    check_address,
+    check_number,
+    check_option_value,
+    is_null,
+    number,
+    option_room,
+    option_size,
+    option_value,
+    show,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +38,6 @@ if TYPE_CHECKING:
     from .program import Waiting
     from .syntax import Expression
 
-_MAX_OPTION: Final = 1024
 #: struct sockaddr_in.
 _ADDRESS_SIZE: Final = 16
 #: The first port that anyone may bind.
@@ -176,13 +186,14 @@ def _setsockopt(
     process: Process, fd: Expression, level: Expression, option: Expression, value: Expression, size: Expression
 ) -> int:
     descriptor = process.descriptor(fd)
-    if isinstance(value, Name) and value.name == "NULL" and number(size):
+    length = option_size(size, value)
+    if is_null(value) and length:
         raise error(errno.EFAULT)
-    if number(size) < 0:
+    if length < 0:
         raise error(errno.EINVAL)
     if (number(level), number(option)) in _PRIVILEGED and _NET_ADMIN in process.lacking:
         raise error(errno.EPERM)
-    descriptor.socket.setsockopt(number(level), number(option), option_value(value, number(size)))
+    descriptor.socket.setsockopt(number(level), number(option), option_value(value, length))
     return 0
 
 
@@ -190,7 +201,7 @@ def _getsockopt(
     process: Process, fd: Expression, level: Expression, option: Expression, value: Expression, size: Expression
 ) -> int:
     descriptor = process.descriptor(fd)
-    asked = _MAX_OPTION if isinstance(size, Anything) else number(size)
+    asked = option_room(size)
     found = descriptor.socket.getsockopt(number(level), number(option), asked)
     if is_null(value) and asked:
         raise error(errno.EFAULT)

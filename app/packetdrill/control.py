@@ -10,7 +10,7 @@ from ...stack.calls import numbers as n
 from .constants import CONSTANTS
 from .errors import Mismatch, Unsupported
 from .syntax import Anything, Array, Struct
-from .values import check, integer_bytes, number, show
+from .values import check, integer_bytes, is_null, number, show
 
 if TYPE_CHECKING:
     from ...stack.calls.messages import Control
@@ -29,7 +29,7 @@ _SECONDS: Final = frozenset({"scm_sec", "sec", "tv_sec"})
 def expected_control(message: Struct) -> list[Struct]:
     """The control messages in a struct msghdr."""
     written = message.get("msg_control")
-    if written is None or isinstance(written, Anything):
+    if written is None or isinstance(written, Anything) or is_null(written):
         return []
     items = written.items if isinstance(written, Array) else (written,)
     found = [item for item in items if isinstance(item, Struct) and item.get("cmsg_data") is not None]

@@ -36,7 +36,7 @@ LONGEST: Final = 600.0
 #: Of the script's packets, where it does not say.
 _TTL: Final = 255
 #: How long a call may take that is not said to wait, in seconds.
-_AT_ONCE: Final = 0.5
+AT_ONCE: Final = 0.5
 #: How long is waited for an event that may happen at any time, in seconds.
 _AT_ANY_TIME: Final = 3600.0
 
@@ -214,7 +214,7 @@ class Engine:
             return
         if task.finished is None:  # a time limit of its own may end it soon
             self._task = self.line, task
-            self._machine.run(self._machine.now + _AT_ONCE, lambda: task.finished is not None)
+            self._machine.run(self._machine.now + AT_ONCE, lambda: task.finished is not None)
             self._task = None
         if task.finished is None:
             raise Mismatch("the call waits", f"{call.name} returns at once")

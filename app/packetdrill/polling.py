@@ -10,8 +10,8 @@ from ...transport.errors import error
 from .constants import CONSTANTS
 from .errors import Unsupported
 from .process import Descriptor, Epoll, Interest
-from .syntax import Array, Number, Struct
-from .values import check, check_number, number, show
+from .syntax import Anything, Array, Number, Struct
+from .values import check, check_number, is_null, number, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,6 +66,8 @@ def _returned(process: Process, struct: Struct) -> int:
 
 
 def structs(expression: Expression) -> list[Struct]:
+    if isinstance(expression, Anything) or is_null(expression):
+        return []
     items = expression.items if isinstance(expression, Array) else (expression,)
     found = [item for item in items if isinstance(item, Struct)]
     if len(found) != len(items):
@@ -95,7 +97,7 @@ def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: E
         if interests.pop(key, None) is None:
             raise error(errno.ENOENT)
         return 0
-    struct = structs(event)[0]
+    (struct,) = structs(event) or (Struct(()),)
     events = number(struct.get("events") or Number(0)) & _UNTOUCHED | select.EPOLLERR | select.EPOLLHUP
     if events & _EXCLUSIVE and (what == _MODIFY or events & ~_WITH_EXCLUSIVE):
         raise error(errno.EINVAL)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ...net.protocols import TCP, UDP
 from . import messages
-from .engine import LONGEST, Engine, Period, prepare, read
+from .engine import AT_ONCE, LONGEST, Engine, Period, prepare, read
 from .errors import Mismatch
 from .flows import ip_info
 from .syntax import Call, Code, IcmpPacket, IpInfo, TcpOption, TcpPacket, UdpPacket
@@ -162,8 +162,8 @@ class Recorder(Engine):
     def _finish_task(self) -> None:
         if self._task is not None:
             task = self._task[1]
-            until = self._machine.now if task.until is None else max(task.until + _SLACK, self._machine.now)
-            self._machine.run(until, lambda: task.finished is not None)
+            limit = self._machine.now + AT_ONCE if task.until is None else task.until + _SLACK
+            self._machine.run(max(limit, self._machine.now), lambda: task.finished is not None)
             self._check_task()
         if self._task is not None:
             self.entries.append(Entry(self._machine.now, f"{task.call.name} still waits"))

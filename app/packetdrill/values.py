@@ -80,7 +80,8 @@ def option_value(expression: Expression, size: int) -> bytes:
     if isinstance(expression, Text):
         return expression.value[: max(size, 0)]
     if isinstance(expression, Struct):
-        width = _LONG if any(name.endswith("sec") for name, _ in expression.fields) else _INT
+        long = any(name.endswith("sec") for name, _ in expression.fields) or size == _LONG * len(expression.fields)
+        width = _LONG if long else _INT
         values = [number(value) for _, value in expression.fields]
         return b"".join(value.to_bytes(width, sys.byteorder, signed=True) for value in values)[: max(size, 0)]
     if isinstance(expression, Array) and len(expression.items) > 1:
@@ -88,6 +89,18 @@ def option_value(expression: Expression, size: int) -> bytes:
     if isinstance(expression, Array) and expression.items and isinstance(expression.items[0], Struct | Text):
         return option_value(expression.items[0], size)
     return integer_bytes(number(expression))[: max(size, 0)]
+
+
+def option_size(size: Expression, value: Expression) -> int:
+    """How many bytes setsockopt is given: ``4``; ``...`` is all of the value."""
+    return len(option_value(value, _MAX_STRUCT)) if isinstance(size, Anything) else number(size)
+
+
+def option_room(size: Expression) -> int:
+    """How many bytes getsockopt may give: ``[4]``; ``...`` is plenty."""
+    if isinstance(size, Anything) or (isinstance(size, Array) and isinstance(size.items[0], Anything)):
+        return _MAX_STRUCT
+    return number(size)
 
 
 def integer_bytes(value: int) -> bytes:

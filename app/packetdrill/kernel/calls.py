@@ -27,6 +27,8 @@ from ..values import (
     data,
     is_null,
     number,
+    option_room,
+    option_size,
     option_value,
     show,
 )
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from ..syntax import Expression
     from .program import KernelProgram
 
-_MAX_OPTION: Final = 1024
 _POLL: Final = struct.Struct("=ihh")
 _EPOLL: Final = struct.Struct("=IQ")
 _NO_FLAGS: Final = Number(0)
@@ -138,15 +139,15 @@ def _getpeername(program: KernelProgram, fd: Expression, where: Expression, size
 def _setsockopt(
     program: KernelProgram, fd: Expression, level: Expression, option: Expression, value: Expression, size: Expression
 ) -> int:
-    length = number(size)
-    content = None if isinstance(value, Name) and value.name == "NULL" else option_value(value, length)
+    length = option_size(size, value)
+    content = None if is_null(value) else option_value(value, length)
     return call("setsockopt", program.descriptor(fd), number(level), number(option), content, length)
 
 
 def _getsockopt(
     program: KernelProgram, fd: Expression, level: Expression, option: Expression, value: Expression, size: Expression
 ) -> int:
-    asked = _MAX_OPTION if isinstance(size, Anything) else number(size)
+    asked = option_room(size)
     what = program.descriptor(fd), number(level), number(option)
     check_option_value(value, system.getsockopt(*what, asked, nowhere=is_null(value)))
     return 0
