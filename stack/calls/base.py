@@ -125,10 +125,14 @@ class Socket:
         self.wake()
 
     def receive_error(self, size: int) -> Message:
-        """recvmsg with MSG_ERRQUEUE: what waits in the error queue (ip(7)). Raises OSError EAGAIN."""
+        """recvmsg with MSG_ERRQUEUE: what waits in the error queue (ip(7)), with its stamp if those are asked for now.
+        Raises OSError EAGAIN."""
         if self.error_queue is None:
             raise error(errno.EAGAIN)
-        return self.error_queue.take(size)
+        message = self.error_queue.take(size)
+        if len(message.control) > 1 and not self.timestamping & n.SOF_TIMESTAMPING_SOFTWARE:
+            del message.control[:-1]
+        return message
 
     def wake(self) -> None:
         """Have the observer called before long."""

@@ -162,7 +162,7 @@ class DatagramSocket(Socket):
         asked = stamps_asked_for(control)
         flags = self.timestamping
         wanted = flags if asked is None else asked
-        reported = (stamps(self.calls.wall_clock()),) if flags & n.SOF_TIMESTAMPING_SOFTWARE else ()
+        reported = (stamps(self.calls.wall_clock()),)
         number = self._stamps - self._stamp_base if flags & n.SOF_TIMESTAMPING_OPT_ID else 0
         for bit, kind in (
             (n.SOF_TIMESTAMPING_TX_SCHED, n.SCM_TSTAMP_SCHED),

@@ -99,11 +99,9 @@ class Reports:
 
     def stamp(self, kind: int, key: int) -> None:
         socket = self._socket
-        flags = socket.timestamping
-        control = (stamps(socket.calls.wall_clock()),) if flags & n.SOF_TIMESTAMPING_SOFTWARE else ()
-        data = key if flags & n.SOF_TIMESTAMPING_OPT_ID else 0
+        data = key if socket.timestamping & n.SOF_TIMESTAMPING_OPT_ID else 0
         failure = ExtendedError(_ENOMSG, n.SO_EE_ORIGIN_TIMESTAMPING, info=kind, data=data)
-        socket.report(Report(failure, control=control))
+        socket.report(Report(failure, control=(stamps(socket.calls.wall_clock()),)))
 
     def returned(self, lent: Lent) -> None:
         """The memory of some writes is free: one report for all that are neighbors (MSG_ZEROCOPY's notifications)."""
