@@ -221,7 +221,10 @@ def _refuse(c: Connection, segment: Segment) -> None:
         return
     if not segment.length and c.tcp.is_too_soon(c):  # RFC 5961 §7
         return
-    if segment.length and segment.seq < c.rcv_nxt and c.state is not State.SYN_RECEIVED:
+    if c.state is State.SYN_RECEIVED and c.listener is not None:
+        opening.tell(c, segment)
+        return
+    if segment.length and segment.seq < c.rcv_nxt:
         _comes_again(c, segment)
     c.must_acknowledge = True
     c.mark()

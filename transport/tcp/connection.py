@@ -494,7 +494,7 @@ class Connection:
             send_memory.follow(self)
             window.open_up(self)
             mtu_probe.begin(self)
-            if self.retransmissions > 1 and not spurious:
+            if self.retransmissions > 1 and self.counts.time_outs and not spurious:
                 self.congestion.cwnd = self.mss  # RFC 6928 §2: several SYNs were lost (for RFC 5681 §3.1 one is enough)
         self.early = False
         if not self.rtt.srtt:

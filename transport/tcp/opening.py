@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import acks, early, ecn, output, recovery, sack, segmentation, sizes, timers, window
 from .header import ACK, ECE, RST, SYN
-from .options import build_syn
+from .options import ALIGNED, TIMESTAMPS_ALIGNED, build_syn
 from .sequence import MASK, extend, older
 from .state import Event, State
 from .syn_cookies import had_ecn, put_state, take_state
@@ -179,9 +179,17 @@ def expected(c: Connection, segment: Segment) -> bool:
         return False
     if passive and not c.early and _echoes_nonsense(c, segment):
         if not c.tcp.is_too_soon(c):
-            output.acknowledge(c)
+            tell(c, segment)
         return False
     return True
+
+
+def tell(c: Connection, segment: Segment) -> None:
+    """Answer a segment that does not end the handshake by an ACK, with the window that our SYN and ACK offered."""
+    offered = min((c.rcv_adv - c.rcv_acked) >> c.rcv_shift, 65535)
+    stamps = ALIGNED.pack(TIMESTAMPS_ALIGNED, output.timestamp(c), c.ts_recent) if c.timestamps else b""
+    tos = c.options.traffic_class
+    c.tcp.send_bare(segment.packet, c.snd_max, c.rcv_nxt, ACK, window=offered, options=stamps, traffic_class=tos)
 
 
 def _answer_again(c: Connection) -> None:
@@ -240,7 +248,8 @@ def completed(c: Connection, segment: Segment) -> bool:
     c.snd_wl1, c.snd_wl2 = segment.seq, segment.ack
     c.challenged_at = -inf
     recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
-    c.established()
+    echo = segment.options.timestamp_echo
+    c.established(spurious=c.timestamps and bool(echo) and echo == output.timestamp_at(c, c.rtt_time))
     early.completed(c, time_outs=time_outs)
     if c.fin_queued:
         segmentation.send_data(c)  # as on Linux, before what the segment brings is looked at
