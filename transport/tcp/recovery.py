@@ -228,7 +228,8 @@ def settle(c: Connection, board: Scoreboard) -> None:
         timers.arm(c, c.reorder_at)
     if board.open and not c.recovering:
         if board.calm:
-            c.board = None
+            if not board.again.size:  # else an acknowledgment of that tells no round trip (RFC 6298 §3)
+                c.board = None
             c.resent_since = 0.0
         if c.rtt.pto and c.snd_una < c.snd_max:
             c.retransmit_at = min(c.tcp.scheduler.now + c.rtt.pto, c.retransmit_at)
