@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _FLAGS: Final = frozenset({"strict_segments", "tcp_ts_ecr_scaled", "dry_run", "is_anyip", "send_omit_free", "debug",
                            "verbose", "wire_client", "wire_server", "persistent_tun_dev", "no_cleanup"})  # fmt: skip
 #: Options that say how it works on a real network: here they mean nothing.
-_MEANINGLESS: Final = frozenset({"persistent_tun_dev", "send_omit_free", "no_cleanup", "verbose", "speed", "debug",
-                                 "socket_under_test", "wire_protocol", "tcp_ts_ecr_scaled", "psp_udp_port",
+_MEANINGLESS: Final = frozenset({"persistent_tun_dev", "tun_dev", "send_omit_free", "no_cleanup", "verbose", "speed",
+                                 "debug", "socket_under_test", "wire_protocol", "tcp_ts_ecr_scaled", "psp_udp_port",
                                  "is_anyip", "code_command", "code_format"})  # fmt: skip
 _TEXTS: Final = {"local_ip", "remote_ip", "gateway_ip"}
 _NUMBERS: Final = {"mtu", "mss", "tolerance_usecs", "bind_port", "connect_port", "tcp_ts_tick_usecs"}
