@@ -12,7 +12,7 @@ from collections import deque
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import acks, ecn, opening, output, recovery, right_sizing, sack, timers, urgent, window
+from . import acks, ecn, opening, output, recovery, right_sizing, sack, timers, urgent, validation, window
 from .header import ACK, CWR, ECE, FIN, HEADER_SIZE, RST, SYN, URG
 from .options import ALIGNED, TIMESTAMPS_ALIGNED
 from .reassembly import Reassembly
@@ -79,6 +79,8 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
             self.snd_wnd = window
             if window > self.max_snd_wnd:
                 self.widen(window)
+            if not moved:
+                validation.window_changes(self)
         self.snd_wl1 = rcv_nxt
         self.snd_wl2 = self.snd_una
         if self.persist_at < inf:
@@ -284,6 +286,8 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
     elif ack == c.snd_una and not segment.length and not news:
         recovery.duplicate(c)  # RFC 5681 §2; a window that is no news is no sign of anything else, as on Linux
     if ack > una or (ack == una and news):
+        if ack == una and window != c.snd_wnd:
+            validation.window_changes(c)
         c.snd_wnd = window
         if window > c.max_snd_wnd:
             c.widen(window)

@@ -58,7 +58,7 @@ class Counts:
         self.delivered_marked = 0
         #: Segments that the peer said had come twice (DSACK).
         self.reported_twice = 0
-        #: Segments that had been told to have arrived, and then not any more: by a peer that reneged, or without SACK.
+        #: Segments that were told to have come twice, or, by a peer that reneged or has no SACK, not to have after all.
         self.told_again = 0
         #: Retransmission time-outs; series of them, and how long those took until an acknowledgment came.
         self.time_outs = self.time_out_recoveries = 0

@@ -179,7 +179,8 @@ def _report(c: Connection, block: Range) -> bool:
     counts = c.counts
     counts.reported_twice += -(-(right - left) // c.mss)
     if counts.reported_twice > c.retransmissions:
-        return True  # it was the network that doubled it
+        return False  # it was the network that doubled it
+    counts.told_again += -(-(right - left) // c.mss)
     probe = board is not None and right == board.tail_end
     if probe and board is not None:
         board.tail_end = 0  # RFC 8985 §7.4.2: the tail had not been lost

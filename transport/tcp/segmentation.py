@@ -48,6 +48,8 @@ def written(c: Connection, *, more: bool, record: bool) -> None:
     if pieces is None:
         pieces = c.pieces = Pieces(c.snd_nxt)
     pieces.more = more
+    if c.snd_una == c.snd_max and c.tcp.scheduler.now - c.sent_at > c.rtt.rto:
+        validation.after_idle(c)
     flags = 0 if more and not _overdue(c, pieces, end) else PUSH
     pieces.write(c.snd_nxt, end, c.size_goal, flags | RECORD if record else flags)
 
@@ -95,10 +97,9 @@ def send_data(c: Connection) -> None:
         return
     before = c.snd_nxt
     if pieces is not None:
-        if c.snd_una == c.snd_max and (
-            c.tcp.scheduler.now - c.sent_at > c.rtt.rto or c.congestion.ssthresh < UNLIMITED
-        ):
-            validation.after_idle(c)
+        if c.snd_una == c.snd_max and c.congestion.ssthresh < UNLIMITED:
+            now = c.tcp.scheduler.now
+            c.congestion.resumed(now - c.sent_at, now)
         why = _send_written(c, pieces)
         if (why == _PEER) != c.counts.held:
             c.counts.hold(why == _PEER, c.tcp.scheduler.now)

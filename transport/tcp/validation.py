@@ -31,13 +31,18 @@ def in_use(c: Connection) -> bool:
     return pieces is not None and control.cwnd < control.ssthresh and control.cwnd < 2 * pieces.most_out * c.mss
 
 
+def window_changes(c: Connection) -> None:
+    """The peer offers another window: as on Linux, data that waited for it may find that the connection was idle."""
+    if c.snd_una == c.snd_max and c.snd_nxt < c.buffer.end and c.tcp.scheduler.now - c.sent_at > c.rtt.rto:
+        after_idle(c)
+
+
 def after_idle(c: Connection) -> None:
-    """Nothing is on the way and data are about to go out: RFC 2861 §3.1, RFC 5681 §4.1."""
-    now, rto = c.tcp.scheduler.now, c.rtt.rto
+    """Data are about to go out while nothing is on the way, nor was sent for longer than a time-out: RFC 2861 §3.1, RFC
+    5681 §4.1."""
+    idle, rto = c.tcp.scheduler.now - c.sent_at, c.rtt.rto
     settings, control = c.tcp.settings, c.congestion
-    idle = now - c.sent_at
-    control.resumed(idle, now)
-    if idle <= rto or not settings.slow_start_after_idle or c.pieces is None or control.samples:
+    if not settings.slow_start_after_idle or control.samples:
         return
     ssthresh = max(control.ssthresh, control.cwnd // 2 + control.cwnd // 4)
     initial = min(settings.initial_window * c.mss, control.cwnd)
