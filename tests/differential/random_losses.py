@@ -23,7 +23,18 @@ from typing import NamedTuple
 from netower.app.packetdrill.configuration import Configuration, on_kernel
 from netower.app.packetdrill.recorder import Entry, differences, record, record_file
 
-FIELDS = "ca_state snd_cwnd snd_ssthresh unacked sacked lost retrans reordering total_retrans delivered".split()
+FIELDS = [
+    "ca_state",
+    "snd_cwnd",
+    "snd_ssthresh",
+    "unacked",
+    "sacked",
+    "lost",
+    "retrans",
+    "reordering",
+    "total_retrans",
+    "delivered",
+]
 LOOK = f"+0 %{{ print({', '.join(f'tcpi_{name}' for name in FIELDS)}) }}%"
 SENT = re.compile(r"> (?:\[[^\]]*\] )?([^S ]+) (\d+):(\d+)\([1-9]\d*\).*?(?:TS val (\d+)|$)")
 #: Acknowledgments this near to each other come at once, in seconds.
