@@ -337,7 +337,7 @@ class StreamSocket(Socket):
     def wait_for_room(self) -> None:
         """Somebody waits until he can send: an acknowledgment that ends the handshake may go with his data."""
         if self._connection is not None:
-            self._connection.room_wanted = True
+            self._connection.room_wanted = self._connection.grows = True
 
     @property
     def unacknowledged(self) -> int:
@@ -380,6 +380,7 @@ class StreamSocket(Socket):
         if connection is None or self.error or self.write_ended:
             raise error(self.take_error() or errno.EPIPE)
         size = min(len(data), connection.room)
+        connection.grows = size < len(data)
         if data and not size:
             raise error(errno.EAGAIN)
         self.write(bytes(memoryview(data)[:size]), flags, whole=size == len(data))
@@ -459,8 +460,11 @@ class StreamSocket(Socket):
                 wanted += urgent == 1 and not self.inline
             if connection.readable >= wanted:
                 bits |= n.POLLIN
-            if not shut & _WR and connection.writable:
-                bits |= n.POLLOUT
+            if not shut & _WR:
+                if connection.writable:
+                    bits |= n.POLLOUT
+                else:  # whoever asks waits
+                    connection.room_wanted = connection.grows = True
         if over or shut & _WR:
             bits |= n.POLLOUT
         return bits | (n.POLLERR if self.error or self.error_queue else 0)

@@ -95,6 +95,7 @@ class Connection:
         "fin_seq",
         "full_mss",
         "give_up_at",
+        "grows",
         "heard_at",
         "irs",
         "iss",
@@ -240,6 +241,7 @@ class Connection:
         self.snd_limit = options.send_buffer or settings.send_buffer
         #: The user was told to wait until more was acknowledged, or sent (``options.notsent_low_water``).
         self.room_wanted = self.unsent_full = False
+        self.grows = True  # the send buffer, if it is in the user's way, as far as is known
         self.rtt = RoundTrip(settings.initial_rto, options.timing or settings)
         #: When the SYN was sent first.
         self.rtt_time = 0.0

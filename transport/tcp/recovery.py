@@ -122,7 +122,8 @@ _LOG: Final = 16
 
 def _make_room(c: Connection) -> None:
     """Tell the writer once a third of the buffer is free; a buffer that is in the way of the window grows."""
-    send_memory.follow(c)
+    if c.grows:
+        send_memory.follow(c)
     if (c.buffer.end - c.buffer.start) * 3 <= c.snd_limit * 2 and send_memory.writable(c):
         c.room_wanted = False
         c.notify = True
