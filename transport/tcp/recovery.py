@@ -187,6 +187,9 @@ def _report(c: Connection, block: Range) -> bool:
         board.tail_end = 0  # RFC 8985 §7.4.2: the tail had not been lost
     elif c.rack is not None and c.rack.reordered and not c.tcp.settings.recovery & rack.STATIC_WINDOW:
         c.rack.spurious(c.snd_una, c.snd_max)
+    if board is not None and board.again.around(left) and board.sacked.around(left) and board.highest > left:
+        # As on Linux: of what has arrived early the original was overtaken, and sent again for nothing.
+        rack_of(c).overtaken(board.highest - left, c.mss, c.tcp.settings.max_reordering)
     undo.reported(c, left, right)
     return True
 
