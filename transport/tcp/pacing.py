@@ -110,6 +110,14 @@ class Pacer:
         self._wait(c)
         return True
 
+    def charge(self, c: Connection, size: int) -> None:
+        """``size`` bytes have left although it was not their turn (a probe): what comes next waits for them."""
+        if c.counts.data_segments_out < _FREE:
+            return
+        now = c.tcp.scheduler.now
+        time = size / (rate(c) or inf)
+        self.release_at = max(self.release_at, now) + time - min(time / 2, max(now - self.release_at, 0.0))
+
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()

@@ -102,6 +102,8 @@ def _probe(c: Connection) -> bool:
         board.tail_end = c.snd_max
         board.timed_at = c.tcp.scheduler.now
         output.retransmit(c, board, start, c.snd_max)
+    if c.pacer is not None:
+        c.pacer.charge(c, c.mss)
     c.tcp.counters["tcp.tail_probes"] += 1
     c.tail_probed = c.snd_max
     return True
