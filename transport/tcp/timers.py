@@ -8,10 +8,13 @@ speed, whose retransmission deadline moves with each ACK, touches the agenda a f
 from __future__ import annotations
 
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from .connection import Connection
+
+#: As on Linux (TCP_RTO_MIN), a closed window is not probed sooner, in seconds, whatever is chosen for time-outs.
+_SHORTEST_PROBE: Final = 0.2
 
 
 def arm(c: Connection, deadline: float) -> None:
@@ -80,7 +83,7 @@ def set_persist(c: Connection) -> None:
 
 
 def _persist_wait(c: Connection) -> float:
-    return c.rtt.rto * (1 << min(c.persist_backoff, 16))
+    return max(c.rtt.rto, _SHORTEST_PROBE) * (1 << min(c.persist_backoff, 16))
 
 
 def longest_wait(c: Connection) -> bool:
