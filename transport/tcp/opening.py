@@ -160,6 +160,10 @@ def expected(c: Connection, segment: Segment) -> bool:
     """A segment arrives in SYN-RECEIVED: SYNs are dealt with here. Whether it is to be looked at further."""
     flags = segment.flags & (SYN | ACK | RST)
     passive = c.listener is not None
+    if passive and flags & (ACK | RST) == ACK and segment.ack != c.snd_max and not c.early:
+        # Fifth, and as on Linux before all others: this is about another connection.
+        c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
+        return False
     if segment.seq == c.irs and flags == SYN | ACK:
         # In a simultaneous open the peer's SYN comes twice, then with the ACK of ours (RFC 9293 §3.5, figure 8).
         if passive or segment.ack == c.snd_max:
