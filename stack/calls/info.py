@@ -246,10 +246,10 @@ def _sizes(c: Connection) -> dict[str, int]:
 
 
 def _pace(c: Connection) -> float:
-    """In bytes/s. As on Linux a time-out does not change it, the next acknowledgment does; and before a round trip was
-    measured it counts as an eightieth of a millisecond."""
-    if c.retries and c.counts.pacing_rate:
-        return c.counts.pacing_rate
+    """In bytes/s. As on Linux only acknowledgments change it; and before a round trip was measured it counts as an
+    eightieth of a millisecond."""
+    if c.rate is not None and c.rate.pace < inf:
+        return min(c.rate.pace, c.options.max_pacing_rate)
     pace = pacing.rate(c)
     if pace == inf and c.state not in OPENING and c.snd_una > c.iss:
         window = c.congestion.cwnd if c.counts.passive else c.mss

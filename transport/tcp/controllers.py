@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
+from . import pacing
 from .bbr import Bbr
 from .congestion import CongestionControl, Reno, Sender
 from .cubic import Cubic
@@ -53,3 +54,4 @@ def measure_rate(c: Connection) -> None:
     """Measure the delivery rate from now on."""
     if c.rate is None:
         c.rate = DeliveryRate(c.snd_max, c.tcp.scheduler.now, begun=c.pieces is not None or not c.counts.passive)
+        c.rate.pace = pacing.rate(c)

@@ -25,7 +25,6 @@ class Counts:
         "early_segments",
         "held",
         "held_time",
-        "pacing_rate",
         "passive",
         "rehashes",
         "reported_twice",
@@ -48,8 +47,6 @@ class Counts:
         self.data_segments_resent = self.bytes_resent = 0
         #: SYNs and lone FINs, each once; and what segments on the way became more when they became smaller.
         self.controls = 0
-        #: What the pace was before a time-out, bytes/s.
-        self.pacing_rate = 0.0
         #: When data were sent last, once a FIN was sent alone; else 0.
         self.data_sent_at = 0.0
         #: A listener made the connection.

@@ -12,6 +12,8 @@ from math import inf
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from . import pacing
+
 if TYPE_CHECKING:
     from .connection import Connection
 
@@ -58,6 +60,7 @@ class DeliveryRate:
         "lost",
         "noted",
         "noted_app_limited",
+        "pace",
         "prior_delivered",
         "prior_inflight",
         "recovering",
@@ -84,6 +87,9 @@ class DeliveryRate:
         #: For TCP_INFO, bytes/s: the latest rate that was not limited by the user, or a larger one that was.
         self.noted = 0.0
         self.noted_app_limited = True
+        #: Also for TCP_INFO: at what rate the window was (or would have been) paced after the last acknowledgment,
+        #: bytes/s; inf: there was none.
+        self.pace = inf
 
     @property
     def limited(self) -> bool:
@@ -174,6 +180,8 @@ class DeliveryRate:
                 self.size = self.delivered - self.prior_delivered
                 self._note()
         c.congestion.sampled(self, c.mss, c)
+        if self.prior_inflight > 0:
+            self.pace = pacing.rate(c)
 
     def _note(self) -> None:
         if self.interval > 0:

@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import early, ecn, newreno, output, pacing, segmentation, tail_probe, timers, undo
+from . import early, ecn, newreno, output, segmentation, tail_probe, timers, undo
 from .recovery import board_of
 from .scoreboard import AFTER_TIMEOUT, NO
 from .sequence import MASK
@@ -41,8 +41,6 @@ def timed_out(c: Connection) -> None:
         return
     if not probing:
         c.counts.timed_out(c.tcp.scheduler.now)
-    if not c.retries:
-        c.counts.pacing_rate = pacing.rate(c)
     c.tcp.counters["tcp.timeouts"] += 1
     if c.state in OPENING:
         if c.retries == 2 and c.path.valid:
