@@ -19,6 +19,7 @@ import socket as kernel
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from ...transport.tcp import send_memory
 from ..calls import StreamSocket
 from ..calls.numbers import MSG_OOB
 from ..control import CONNECTED, ConnectMode
@@ -147,7 +148,9 @@ class StreamGate(Gate[StreamSocket]):
     def _from_program(self) -> None:
         socket, end = self.socket, self.end
         while (waiting := waiting_bytes(end) - 1) > 0:
-            room = socket.room
+            connection = socket.connection
+            small = connection is not None and send_memory.takes(connection, waiting)
+            room = waiting if small else socket.room
             worthwhile = min(waiting, WORTHWHILE, socket.options.notsent_low_water // 2 or WORTHWHILE)
             self._stalled = room < worthwhile and (room <= 0 or socket.unacknowledged > 0)
             if self._stalled:

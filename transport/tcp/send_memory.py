@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import segmentation
 from .pieces import RECORD, SHIFT
+from .state import SENDING
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -60,6 +61,15 @@ def _limit(c: Connection) -> int:
     if board is None or c.options.send_buffer or not board.sacked.size:
         return limit
     return limit + min(board.sacked.size, limit >> 1)
+
+
+def takes(c: Connection, size: int) -> bool:
+    """Whether a small write, of ``size`` bytes, is taken for sure, as nothing waits to be sent: quickly known."""
+    if size > c.mss or c.snd_nxt < c.buffer.end or c.state not in SENDING or c.fin_queued:
+        return False
+    if c.options.notsent_low_water or c.tcp.settings.notsent_low_water:
+        return False
+    return _held_at_most(c) < _limit(c)
 
 
 def room(c: Connection) -> int:
