@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...net.address import ANY4
 from ...transport.errors import error
+from ...transport.tcp import send_memory
 from ...transport.tcp.early import SENT
 from ...transport.tcp.fast_open import CLIENT, EVERY_LISTENER, SERVER
 from ...transport.tcp.settings import TcpOptions
@@ -379,7 +380,9 @@ class StreamSocket(Socket):
         connection = self._connection
         if connection is None or self.error or self.write_ended:
             raise error(self.take_error() or errno.EPIPE)
-        size = min(len(data), connection.room)
+        size = len(data)
+        if not send_memory.takes(connection, size):
+            size = min(size, connection.room)
         connection.grows = size < len(data)
         if data and not size:
             raise error(errno.EAGAIN)
