@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import arrival, controllers, timeouts, window
+from . import arrival, controllers, send_memory, timeouts, window
 from .fast_open import CLIENT_WITHOUT_COOKIE, SERVER, WITHOUT_COOKIE
 from .recovery import board_of
 
@@ -134,6 +134,7 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
         c.early = True
         c.fast_open = CHILD | TAKEN if payload else CHILD
         controllers.start(c)
+        send_memory.follow(c)
         window.open_up(c)
         if payload:
             c.counts.data_segments_in += 1
