@@ -275,7 +275,7 @@ class Connection:
         self.received: deque[memoryview] = window.NOTHING
         self.readable = 0
         self.at_end = False
-        #: What ``rcv_charge`` counts: the first sequence number of each piece of memory, and its size.
+        #: What ``rcv_charge`` counts, if that is several pieces: where each begins in the stream, and its size.
         self.kept = window.NOTHING_KEPT
         self.reassembly: Reassembly | None = None
         self.fin_seq = -1

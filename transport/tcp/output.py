@@ -192,10 +192,11 @@ def transmit(c: Connection, start: int, size: int, flags: int) -> None:
     header = _header(c, start, size, flags)
     if c.snd_up > start:
         urgent.mark(c, header, start)
-    if c.telling and not _tell(c, header, size):
+    telling = c.telling
+    if telling and not _tell(c, header, size):
         flags &= ~ACK  # a segment of its own says what has arrived
     if flags & ACK:
-        _acknowledges(c, size)
+        _acknowledges(c, size, telling=telling)
     if size or flags & FIN:
         _account(c, start, start + size + (flags & FIN))
         _send(c, [header, *c.buffer.slices(start, size)] if size else [header], size)
@@ -251,9 +252,9 @@ def _header(c: Connection, start: int, size: int, flags: int) -> bytearray:
     )
 
 
-def _acknowledges(c: Connection, size: int) -> None:
+def _acknowledges(c: Connection, size: int, *, telling: bool = False) -> None:
     """A packet with ``size`` bytes acknowledges all that has arrived."""
-    if c.rcv_nxt != c.rcv_acked or c.telling:
+    if c.rcv_nxt != c.rcv_acked or telling:
         acks.sent(c)
     if size and c.ato and c.tcp.scheduler.now - c.data_at < c.ato:
         c.pingpong += 1  # a conversation: acknowledgments ride on answers

@@ -58,14 +58,22 @@ def cost(size: int) -> int:
     return -(-piece // _PAGE) * _PAGE + _BESIDE
 
 
+@lru_cache(maxsize=1024)
+def _cost_and_tail(size: int) -> tuple[int, int]:
+    """The same, and what such a segment leaves of its memory to others; pages leave nothing."""
+    memory, piece = cost(size), size + _HEADERS + _AROUND
+    return memory, memory - _BESIDE - piece if piece < _LINEAR else 0
+
+
 def charge(c: Connection, size: int, options: int) -> None:
     """In-order data of ``size`` bytes wait, that came with so many bytes of TCP options. What was left of the memory of
     those before may be enough for them."""
-    if size <= c.rcv_tail and c.readable > size:
+    if c.readable <= size:
+        c.rcv_charge, c.rcv_tail = _cost_and_tail(size + options)
+    elif size <= c.rcv_tail:
         c.rcv_tail -= size
     else:
-        memory = cost(size + options)
-        c.rcv_tail = _tail(memory, size + options)
+        memory, c.rcv_tail = _cost_and_tail(size + options)
         _keep(c, c.rcv_nxt - size, memory)
 
 
@@ -74,9 +82,8 @@ def charge_early(reassembly: Reassembly, start: int, size: int, options: int) ->
     if size <= reassembly.tail and start == reassembly.tail_end:
         reassembly.tail -= size
     else:
-        memory = cost(size + options)
+        memory, reassembly.tail = _cost_and_tail(size + options)
         reassembly.charge += memory
-        reassembly.tail = _tail(memory, size + options)
     reassembly.tail_end = start + size
 
 
@@ -85,16 +92,16 @@ def charge_again(c: Connection, size: int, memory: int, *, apart: bool) -> None:
     if size <= c.rcv_tail and not apart:
         c.rcv_tail -= size
     else:
-        c.rcv_tail = _tail(memory, size)
+        c.rcv_tail = _cost_and_tail(size)[1]
         _keep(c, c.rcv_nxt, memory)
 
 
 def _keep(c: Connection, start: int, memory: int) -> None:
-    c.rcv_charge += memory
     if c.kept:
         c.kept.append((start, memory))
     else:
-        c.kept = [(start, memory)]
+        c.kept = [(0, c.rcv_charge), (start, memory)]
+    c.rcv_charge += memory
 
 
 def _release(c: Connection) -> None:
@@ -104,12 +111,6 @@ def _release(c: Connection) -> None:
         c.rcv_charge -= kept[count][1]
         count += 1
     del kept[:count]
-
-
-def _tail(memory: int, size: int) -> int:
-    """What a segment of ``size`` bytes leaves of its memory; pages have nothing left."""
-    piece = size + _HEADERS + _AROUND
-    return memory - _BESIDE - piece if piece < _LINEAR else 0
 
 
 def space(c: Connection) -> int:
@@ -333,9 +334,9 @@ def make_room(c: Connection) -> bool:
 
 def _collapse(c: Connection) -> None:
     """Small segments are put together where their memory is worth less than that of the largest."""
-    if c.rcv_charge * c.rcv_ratio >> _RATIO_BITS > c.readable and c.kept:
+    if c.rcv_charge * c.rcv_ratio >> _RATIO_BITS > c.readable:
         c.rcv_charge = min(c.rcv_charge, c.readable)
-        c.kept = [(c.kept[0][0], c.rcv_charge)]
+        c.kept = NOTHING_KEPT
     if c.reassembly is not None:
         c.reassembly.charge = min(c.reassembly.charge, c.reassembly.size)
 
