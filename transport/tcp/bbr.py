@@ -172,6 +172,9 @@ class Bbr:
     def idle(self, initial: int) -> None:
         """The model stays as it is, and pacing keeps what is sent from being a burst."""
 
+    def measured(self, round_trip: float, now: float) -> None:
+        """Samples tell it."""
+
     def resumed(self, pause: float, now: float) -> None:
         """`restarted` is what matters."""
 

@@ -83,6 +83,9 @@ class CongestionControl(Protocol):
     def idle(self, initial: int) -> None:
         """Nothing was sent for longer than a retransmission time-out."""
 
+    def measured(self, round_trip: float, now: float) -> None:
+        """An acknowledgment has told a round trip while losses are repaired; else the sender's is the latest one."""
+
     def resumed(self, pause: float, now: float) -> None:
         """Something is sent ``pause`` seconds after the last time, with nothing on the way."""
 
@@ -113,8 +116,11 @@ class WindowBased:
     def restarted(self, sender: Sender) -> None:
         """`idle` is what matters to a window."""
 
-    def resumed(self, pause: float, now: float) -> None:
+    def measured(self, round_trip: float, now: float) -> None:
         """The time does not matter."""
+
+    def resumed(self, pause: float, now: float) -> None:
+        """Nor does it here."""
 
 
 class Reno(WindowBased):

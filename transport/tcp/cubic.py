@@ -76,8 +76,8 @@ class Cubic(WindowBased):
 
     def acknowledged(self, size: int, mss: int, ack: int, sender: Sender) -> None:
         latest = sender.rtt.latest
-        if latest < self._delay and (self._epoch is None or sender.now >= self._epoch + _SETTLED):
-            self._delay = latest
+        if latest < self._delay:
+            self.measured(latest, sender.now)
         if self._hystart is not None:
             self._heed(self._hystart, size, mss, ack, sender)
         cwnd = self.cwnd
@@ -177,6 +177,10 @@ class Cubic(WindowBased):
 
     def idle(self, initial: int) -> None:
         self.cwnd = min(self.cwnd, initial)  # RFC 5681 §4.1
+
+    def measured(self, round_trip: float, now: float) -> None:
+        if round_trip < self._delay and (self._epoch is None or now >= self._epoch + _SETTLED):
+            self._delay = round_trip
 
     def resumed(self, pause: float, now: float) -> None:
         if self._epoch is not None:  # RFC 9438 §5.8: time in which nothing was sent does not count
