@@ -1,9 +1,10 @@
-"""CUBIC and HyStart by themselves, and flows that share a bottleneck, in virtual time."""
+"""CUBIC and HyStart++ by themselves, and flows that share a bottleneck, in virtual time."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pytest
 from netower.stack import Network
@@ -148,6 +149,24 @@ def test_longer_round_trips_end_slow_start() -> None:
     assert rounds(hystart, 0.1, 0.1, 0.12) == [False, False, True]
     assert not hystart.over
     assert rounds(HyStart(), 0.1, 0.1, 0.12, 0.14, 0.14) == [False, False, True, True, True]
+
+
+def test_two_conservative_rounds_follow_in_which_the_window_grows_by_a_quarter() -> None:
+    """RFC 9406 §4.2."""
+    control, sender, ack = Cubic(20 * MSS), Clocked(), 0
+    windows = [20]
+    for round_trip in (0.1, 0.12, 0.14, 0.16, 0.18, 0.2, 0.22, 0.24):
+        sender.rtt.latest = round_trip
+        sender.now += round_trip
+        for _ in range(windows[-1]):
+            ack += MSS
+            sender.snd_nxt = ack + control.cwnd
+            control.acknowledged(MSS, MSS, ack, sender)
+        windows.append(control.cwnd // MSS)
+    grown = [after / before for before, after in pairwise(windows)]
+    assert grown[0] == 2
+    assert sum(1.2 < ratio < 1.3 for ratio in grown) >= 1, grown
+    assert all(ratio < 1.1 for ratio in grown[-3:])
 
 
 def test_a_train_of_acknowledgments_as_long_as_half_a_round_trip_ends_it_too() -> None:

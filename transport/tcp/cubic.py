@@ -1,4 +1,4 @@
-"""CUBIC (RFC 9438), with HyStart: the window grows by the time since the last loss, not by round trips."""
+"""CUBIC (RFC 9438), with HyStart++: the window grows by the time since the last loss, not by round trips."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _RENO: Final = 15
 _PAUSE: Final = 1 / 32
 #: The curve is looked at again after so long at the earliest, in seconds (as in Linux, a tick).
 _TICK: Final = 0.001
+#: How much slower the window grows in conservative slow start (RFC 9406 §4.3).
+_CONSERVATIVE: Final = 4
 #: Windows of fewer segments are not taken for too large (as in Linux).
 _WIDE: Final = 16
 #: How long after an epoch has begun round trips count again, in seconds (as in Linux).
@@ -78,8 +80,8 @@ class Cubic(WindowBased):
         latest = sender.rtt.latest
         if latest < self._delay:
             self.measured(latest, sender.now)
-        if self._hystart is not None:
-            self._heed(self._hystart, size, mss, ack, sender)
+        if self._hystart is not None and self._heed(self._hystart, size, mss, ack, sender):
+            return
         cwnd = self.cwnd
         if cwnd < self.ssthresh:
             self.cwnd = min(cwnd + size, self.ssthresh)
@@ -98,19 +100,25 @@ class Cubic(WindowBased):
             grown, self._counted = divmod(self._counted, needed)
             self.cwnd += grown * mss
 
-    def _heed(self, hystart: HyStart, size: int, mss: int, ack: int, sender: Sender) -> None:
-        """End slow start if it is time, or let it go on if it was not."""
+    def _heed(self, hystart: HyStart, size: int, mss: int, ack: int, sender: Sender) -> bool:
+        """End slow start if it is time, and grow conservatively (RFC 9406 §4.2) until that is certain: whether it did.
+        If it was jitter slow start goes on."""
         before = hystart.stopped
         if not before and self.cwnd >= self.ssthresh:
-            return
+            return False
         wide = self.cwnd >= _WIDE * mss
         stopped = hystart.stops(size, ack, sender.snd_nxt, sender.rtt.latest, sender.now, wide=wide)
-        if stopped and not before:
-            self._goal, self.ssthresh = self.ssthresh, self.cwnd
-        elif before and not stopped:
-            self.ssthresh = self._goal
         if hystart.over:
             self._hystart = None
+        elif before and not stopped:
+            self.ssthresh = self._goal
+        elif stopped:
+            if not before:
+                self._goal = self.ssthresh
+            self.cwnd += size // _CONSERVATIVE
+            self.ssthresh = self.cwnd
+            return True
+        return False
 
     def _refresh(self, mss: int, sender: Sender) -> None:
         """Where the curve is, a round trip from now, and so how steep."""

@@ -1,10 +1,10 @@
-"""HyStart: leaving slow start when round trips get longer, before the queue overflows.
+"""HyStart++ (RFC 9406): leaving slow start when round trips get longer, before the queue overflows.
 
-Round trips tell of the queue when it is there, and a round trip later. So a second sign counts: acknowledgments that
-follow each other without a pause for half of the round trip mean that the path is as good as full. Both are Linux's,
-and so is what follows: slow start ends at once. RFC 9406 describes the first of them; but a round trip is held against
-the shortest of all rounds, not of the last one, so that a queue that grows by less than the threshold each round is
-found too. As in RFC 9406 §4.2 slow start goes on if round trips become shorter again soon: then it was jitter.
+Round trips tell of the queue when it is there, and a round trip later. So a second sign counts, that of the original
+HyStart, which Linux uses too: acknowledgments that follow each other without a pause for half of the round trip mean
+that the path is as good as full. Also as in Linux, a round trip is held against the shortest of all rounds, not of the
+last one: a queue that grows by less than the threshold each round is found too. What follows is RFC 9406's conservative
+slow start, as a sign may come too early; and slow start goes on if round trips become shorter again.
 
 A process sees acknowledgments later than the kernel does, and several at once, when it was busy or had to wait for a
 processor: so a pause counts only as far as what was acknowledged in it does not account for it, at the pace of the
@@ -20,7 +20,7 @@ from typing import Final
 _MIN_THRESHOLD: Final = 0.004
 _MAX_THRESHOLD: Final = 0.016
 _SAMPLES: Final = 8
-#: For so many rounds a sign may turn out to be jitter.
+#: Rounds of conservative slow start. RFC 9406 recommends 5, in which the window may triple; Linux has none.
 _ROUNDS: Final = 2
 #: Acknowledgments this near to each other belong to one train, and what a train may be longer because its packets are
 #: put together for the sake of offloads (both as in Linux), in seconds.
