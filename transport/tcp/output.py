@@ -163,11 +163,12 @@ def send_syn(c: Connection) -> None:
     data = 0
     marks = ecn.syn_flags(c, again=again)
     if flags == SYN:
-        c.resent_since = c.resent_since or c.tcp.scheduler.now
+        if not again:
+            c.resent_since = c.tcp.scheduler.now
         if c.early:
             data = early.take_along(c)
     c.snd_nxt = max(c.snd_nxt, c.iss + 1 + data)
-    if not c.rtt_time:
+    if not again:
         c.rtt_time = c.tcp.scheduler.now
     offset = (HEADER.size + len(options)) << 10
     offered = window.first(c)[0] if again and c.early else c.rcv_adv - c.rcv_acked

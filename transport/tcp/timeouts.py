@@ -45,7 +45,7 @@ def timed_out(c: Connection) -> None:
     if c.state in OPENING:
         if c.retries == 2 and c.path.valid:
             c.reroute()
-        if not c.resent_since:
+        if c.state is not State.SYN_SENT and not c.resent_since:
             c.resent_since = c.tcp.scheduler.now
         output.send_syn(c)
         if c.state is State.SYN_SENT:

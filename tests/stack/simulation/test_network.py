@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import socket
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -248,6 +249,22 @@ def test_a_host_reaches_itself() -> None:
 
 
 # -- the clock
+
+
+def test_an_answer_to_a_syn_sent_at_time_zero_is_one_also_after_the_next() -> None:
+    with Network(0) as network:
+        for name in "client", "server":
+            network.host(name)
+        network.wire("client", "server", delay="500ms")
+        server = network["server"].host.calls.socket(socket.AF_INET, socket.SOCK_STREAM)
+        server.bind((bytes(4), 7))
+        server.listen(5)
+        client = network["client"].host.calls.socket(socket.AF_INET, socket.SOCK_STREAM)
+        address = (parse(network["server"].address), 7)
+        with pytest.raises(BlockingIOError):
+            client.connect(address)
+        network.run(until="2.1s")
+        client.connect(address)  # the first SYN's answer came when a second one had left
 
 
 def test_a_run_says_which_bound_ended_it() -> None:
