@@ -6,10 +6,15 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 from netower.app.namespace import network_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# No test may fail since the machine is busy.
+settings.register_profile("netower", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("netower")
 
 
 def forbidden(reason: object) -> None:
