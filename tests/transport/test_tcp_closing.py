@@ -117,6 +117,18 @@ def test_a_fin_out_of_order_waits() -> None:
     assert bytes(connection.received[0]) == b"abc"
 
 
+@pytest.mark.parametrize("size", [0, 100])
+def test_an_ack_that_the_fin_has_overtaken_does_no_harm(size: int) -> None:
+    peer = Peer()
+    connection = peer.connect()
+    sent_before = peer.seq
+    peer.send(FIN | ACK, bytes(size), flush=False)
+    peer.send(ACK, seq=sent_before)
+    assert (connection.state, connection.error, connection.readable) == (State.CLOSE_WAIT, 0, size)
+    connection.write(b"still")
+    assert peer.one().payload == b"still"
+
+
 def test_shutdown_while_opening_waits_for_the_peer() -> None:
     peer = Peer()
     connection = peer.start_connect()

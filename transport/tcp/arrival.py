@@ -159,7 +159,7 @@ def _first_to_fifth(c: Connection, segment: Segment) -> bool:
     if segment.length and segment.end <= c.rcv_nxt:
         _comes_again(c, segment)
         return False
-    if c.state in _CLOSED_BY_PEER and segment.seq < c.rcv_nxt:
+    if c.state in _CLOSED_BY_PEER and segment.seq < c.rcv_nxt < segment.end:
         # Data from both sides of the FIN: as on Linux, there is no making sense of such a peer.
         c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
         _reset(c)
