@@ -58,18 +58,15 @@ def train(c: Connection, paced: float, least: int) -> int:
 class Pacer:
     """When the next train of a connection may leave."""
 
-    __slots__ = ("_credit", "_free", "_left", "_rate", "_timer", "_woken_at", "release_at", "size")
+    __slots__ = ("_credit", "_rate", "_timer", "_woken_at", "release_at", "size")
 
     def __init__(self) -> None:
         #: When the next train may leave.
         self.release_at = self._woken_at = -inf
         self._timer: Timer | None = None
-        #: How late the train leaves that is being sent; bytes that it may still take, its size, how much of it has not
-        #: been paid for, and its rate.
+        #: How late the packet leaves that is being sent, the most bytes that it may have, and its rate.
         self._credit = 0.0
-        self._left = 0
         self.size = 0
-        self._free = 0
         self._rate = inf
 
     def opens(self, c: Connection) -> bool:
@@ -86,26 +83,16 @@ class Pacer:
             self.release_at = now
         self._rate = paced = rate(c) or inf  # as on Linux: no rate is no pacing
         least = 1 if c.congestion.samples and paced < SLOW else c.tcp.settings.min_tso_segments
-        self.size = self._left = train(c, paced, least)
-        self._free = 0
+        self.size = train(c, paced, least)
         return True
 
     def ends(self, c: Connection, size: int) -> bool:
-        """``size`` bytes more have left: whether they end the train."""
-        self._free += size
+        """A packet of ``size`` bytes has left: whether the next one has to wait."""
         if c.counts.data_segments_out >= _FREE:
-            time = self._free / self._rate
-            self._free = 0
-            early = min(time / 2, self._credit)
-            self._credit -= early
-            self.release_at += time - early
-        self._left -= size
-        if self._left > 0:
-            return False
+            time = size / self._rate
+            self.release_at += time - min(time / 2, self._credit)
+        self._credit = 0.0
         if self.release_at <= c.tcp.scheduler.now:
-            self._left = self.size
-            self._free = 0
-            self._credit = 0.0
             return False
         self._wait(c)
         return True
