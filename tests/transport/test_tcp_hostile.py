@@ -106,6 +106,8 @@ class Attack:
         if victim.reassembly is not None:
             held += sum(map(len, victim.reassembly._pieces))
         assert held <= max(BUFFER, 65535)
+        assert bool(victim.rcv_charge) == bool(victim.readable)
+        assert not victim.kept or sum(memory for _, memory in victim.kept) == victim.rcv_charge
         assert victim.unacknowledged <= BUFFER + 2 * LARGEST  # a piece that was begun is filled up
         assert len(victim.sent) < 100
         if victim.board is not None:
@@ -158,6 +160,21 @@ def test_single_bytes_out_of_order_are_bounded() -> None:
     assert len(attack.victim.reassembly) <= 4096
     attack.peer.seen()
     attack.converse()
+
+
+def test_early_data_that_take_all_the_memory_do_not_close_the_window_for_good() -> None:
+    peer = Peer()
+    connection = peer.open(TcpOptions(receive_buffer=4000))
+    start = peer.seq
+    peer.send(ACK, bytes(5000), seq=start + 2)
+    peer.data(b"1")
+    peer.data(b"2", seq=start + 1)  # there is no memory, nor anything of the window left
+    connection.consume(1)
+    assert peer.seen()[-1].window == 0
+    peer.data(b"2", seq=start + 1)
+    assert connection.readable == 5001
+    connection.consume(5001)
+    assert peer.seen()[-1].window > 0
 
 
 def test_a_peer_with_the_least_segments_gets_what_it_asked_for() -> None:

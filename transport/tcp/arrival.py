@@ -329,7 +329,8 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
         c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
         c.end(errno.ECONNRESET)
         return
-    if end > c.rcv_adv and (c.readable or c.rcv_adv == c.rcv_nxt):
+    if end > c.rcv_adv and (c.readable or (c.rcv_adv == c.rcv_nxt and c.reassembly is None)):
+        # (If all the memory is taken by what is early, nothing but this opens the window again.)
         payload = payload[: max(c.rcv_adv - seq, 0)]
         end = seq + len(payload)
         acks.strange(c)
