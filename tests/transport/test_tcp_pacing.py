@@ -217,6 +217,18 @@ def test_what_was_written_too_late_is_limited_by_the_user() -> None:
     assert not rate.app_limited
 
 
+def test_many_acks_of_one_segment_do_not_make_a_fast_path() -> None:
+    peer, connection, rate = sampled()
+    connection.write(bytes(10_000))
+    base = connection.iss + 1
+    peer.seen()
+    peer.advance(0.1)
+    for number in range(100):
+        acknowledge(peer, base + 10 * (number + 1))
+    assert rate.delivered == 1000
+    assert rate.noted <= 10_000
+
+
 def test_a_hole_does_not_stop_the_clock() -> None:
     """Selectively acknowledged data have arrived; what was sent again counts from then."""
     peer, connection, rate = sampled()

@@ -72,7 +72,7 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
         patience = tail_probe.patience(c, ack)
     _advance(c, ack, now, patience)
     if c.rate is not None:
-        c.rate.advanced(c, max(full, c.mss), now)  # a FIN is a segment
+        c.rate.advanced(c, full if pieces is not None else c.mss, now)  # a FIN alone is a segment
 
 
 def _measure_handshake(c: Connection, ack: int, echo: int) -> None:
