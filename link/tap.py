@@ -20,6 +20,7 @@ import socket
 import sys
 from collections import Counter
 from functools import lru_cache
+from io import FileIO
 from typing import TYPE_CHECKING, Final
 
 import construct
@@ -86,7 +87,7 @@ _DROPS: Final = {
 class _Tunnel:
     """What TAP and TUN have in common."""
 
-    __slots__ = ("_descriptor", "_device", "_offloading", "counters", "mtu", "name", "offloads")
+    __slots__ = ("_descriptor", "_device", "_offloading", "_reader", "counters", "mtu", "name", "offloads")
 
     def __init__(
         self, kind: int, name: str, mtu: int, host_address: str | None, offload: bool, segmentation: bool
@@ -97,6 +98,7 @@ class _Tunnel:
         self._device, self.offloads = _open(kind, name, offload, segmentation)
         self._offloading = self.offloads is not Offloads.NONE
         self._descriptor: int = self._device.fileno()
+        self._reader = FileIO(self._descriptor, closefd=False)  # says None for nothing, where os.read raises
         self.name: str = self._device.name
         self.mtu = mtu
         #: Frames that could not be sent, by reason.
@@ -151,11 +153,11 @@ class _Tunnel:
         interface was deleted, or closed here.
         """
         try:
-            data = os.read(self._descriptor, _READ_SIZE)
-        except BlockingIOError:
-            return None
-        except OSError:
+            data = self._reader.read(_READ_SIZE)
+        except (OSError, ValueError):  # the latter: closed here
             raise OSError(errno.ENETDOWN, f"the interface {self.name} is gone") from None
+        if data is None:
+            return None
         if not self._offloading:
             return Packet([data])
         packet = Packet([data[_SIZE:]])
@@ -177,6 +179,7 @@ class _Tunnel:
     def close(self) -> None:
         """Give the interface back; the kernel deletes it, unless it was made to persist."""
         self._descriptor = -1
+        self._reader.close()
         self._device.close()
 
 
