@@ -56,8 +56,10 @@ def arrived(c: Connection, size: int, full: int, header: int, flags: int, echo: 
     else:
         measure(c, size, full, header, flags)
     sizing = c.right_sizing
-    if sizing is None or echo != sizing.echo or c.rcv_nxt >= sizing.window_end:
+    if sizing is None or c.rcv_nxt >= sizing.window_end or (echo != sizing.echo and size >= c.rcv_mss):
         right_sizing.arrived(c, size, echo)
+    elif echo:
+        sizing.echo = echo
     now = c.heard_at
     gap = now - c.data_at
     c.data_at = now
@@ -179,7 +181,8 @@ def _wait(c: Connection, delay: float) -> None:
     when = c.tcp.scheduler.now + delay
     if when < c.acknowledge_at:
         c.acknowledge_at = when
-        timers.arm(c, when)
+        if when < c.timer_when:
+            timers.arm(c, when)
 
 
 def waited(c: Connection) -> None:

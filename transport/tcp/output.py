@@ -299,7 +299,8 @@ def _account(c: Connection, start: int, after: int) -> None:
         c.snd_max = after
     if c.retransmit_at == _NEVER:  # RFC 6298 §5.1
         c.retransmit_at = now + (c.rtt.pto or c.rtt.rto)
-        timers.arm(c, c.retransmit_at)
+        if c.retransmit_at < c.timer_when:
+            timers.arm(c, c.retransmit_at)
     c.persist_at = _NEVER
 
 

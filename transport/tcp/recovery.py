@@ -54,8 +54,11 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
     rtt = c.rtt
     if una > c.iss:
         sent = c.sent
-        index = bisect_right(sent, (una, inf))
-        end, since = sent[index] if index < len(sent) else (ack, c.sent_at)
+        if sent and sent[0][0] > una:
+            end, since = sent[0]
+        else:
+            index = bisect_right(sent, (una, inf))
+            end, since = sent[index] if index < len(sent) else (ack, c.sent_at)
         rtt.measured(now - since, ack, c.snd_nxt)
         if end < ack:
             rtt.follow(now - rack.sent_time(c, ack - 1))

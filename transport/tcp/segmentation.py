@@ -147,16 +147,26 @@ def _send_written(c: Connection, pieces: Pieces) -> int:
 
 def _send_small(c: Connection, pieces: Pieces, nagle: int, size: int) -> int:
     """A short way for what is one segment, and the last: why no more goes out, as `_send` has it."""
-    quota = _quota(c)
-    if c.search is not None or c.pacer is not None or (quota > 0 and c.fin_queued):
+    if c.search is not None or c.pacer is not None or c.fin_queued:
         return _send(c, pieces, nagle, largest(c))
+    quota, una, start, missing = _quota(c), c.snd_una, c.snd_nxt, c.mss - size
     if quota <= 0:
         return _CONGESTION
-    if size > c.snd_una + c.snd_wnd - c.snd_nxt:
+    end = start + size
+    if end > una + c.snd_wnd:
         return _PEER
-    if size < c.mss and not nagle & _NOW and _waits(c, pieces, nagle):
-        return _NEITHER
-    _send_first(c, pieces, size, size)
+    if missing:
+        if nagle != _NODELAY and not nagle & _NOW and _waits(c, pieces, nagle):
+            return _NEITHER
+        pieces.pad(end, missing)
+        if c.board is not None:
+            c.board.prr.sent += missing
+    push, packets = pieces.queue.pop() & PUSH, pieces.packets
+    packets.append(end << 1 | push)
+    if len(packets) > FEW:
+        pieces.forget(una)
+    c.snd_nxt = end
+    output.transmit(c, start, size, ACK | PSH if push else ACK)
     return 0 if quota > 1 else _CONGESTION
 
 

@@ -69,7 +69,7 @@ def takes(c: Connection, size: int) -> bool:
         return False
     if c.options.notsent_low_water or c.tcp.settings.notsent_low_water:
         return False
-    return _held_at_most(c) < _limit(c)
+    return c.buffer.start == c.buffer.end or _held_at_most(c) < _limit(c)
 
 
 def room(c: Connection) -> int:
