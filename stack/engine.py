@@ -30,6 +30,8 @@ IDLE = 1.0
 FINE = 0.001
 #: select(2) takes descriptors below this (FD_SETSIZE).
 _SELECTABLE = 1024
+#: What failed is off the host's agenda.
+_FAILED = "the host failed"
 
 
 class Engine:
@@ -70,15 +72,19 @@ class Engine:
         """One batch; waits at most ``longest`` seconds for something to do."""
         if len(self._interfaces) != len(self._links):
             self._watch_links()
-        patience = self._patience(min(longest, IDLE) if self._used_memory else longest)
+        patience = self._patience(IDLE if self._used_memory and longest > IDLE else longest)
         ready = self._wait_finely(patience) if 0 < patience < FINE else self._epoll.poll(patience, 256)
         if ready:
             self._used_memory = True
         elif patience == IDLE and self._used_memory:
             self._used_memory = False
             give_back()
-        host = self.host
-        self._whatever_fails(host.advance, self._clock())
+        host, now = self.host, self._clock()
+        try:
+            host.advance(now)
+        except Exception:
+            log.exception(_FAILED)
+            self._whatever_fails(host.advance, now)
         handlers = self._handlers
         for descriptor, events in ready:
             handler = handlers.get(descriptor)
@@ -88,7 +94,11 @@ class Engine:
                 handler(events)
             except Exception:  # the engine serves every other program still
                 log.exception("a handler failed")
-        self._whatever_fails(host.pump)
+        try:
+            host.pump()
+        except Exception:
+            log.exception(_FAILED)
+            self._whatever_fails(host.pump)
 
     @staticmethod
     def _whatever_fails(step: Callable[..., object], *arguments: float) -> None:
@@ -98,7 +108,7 @@ class Engine:
                 step(*arguments)
                 return
             except Exception:
-                log.exception("the host failed")  # what failed is off the agenda
+                log.exception(_FAILED)
 
     def run(self) -> None:
         """Turn until ``stop`` is called."""
@@ -117,11 +127,11 @@ class Engine:
         due = self.host.next_event()
         if due is None:
             return longest
-        wait = max(0.0, due - self._clock())
+        wait = due - self._clock()
         if wait < FINE:
-            return min(wait, longest)
-        # Rounded up to epoll's milliseconds by a hair, or the engine would spin in the last one.
-        return min(wait + 0.0005, longest)
+            return min(max(wait, 0.0), longest)
+        wait += 0.0005  # rounded up to epoll's milliseconds by a hair, or the engine would spin in the last one
+        return wait if wait < longest else longest
 
     def _wait_finely(self, patience: float) -> list[tuple[int, int]]:
         """Wait until something is ready or ``patience`` is over: what is ready. A busy engine need not wait at all."""

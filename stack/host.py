@@ -123,7 +123,10 @@ class Host:
         for _ in range(_ROUNDS):
             received = 0
             for interface in self._in_memory:
-                received += self.receive(interface)
+                packet = interface.link.receive_packet()
+                if packet is not None:
+                    interface.receive(packet)
+                    received += 1 + self.receive(interface)
             self._unfinished = received > 0
             if not received:
                 return

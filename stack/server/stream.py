@@ -149,13 +149,16 @@ class StreamGate(Gate[StreamSocket]):
         socket, end = self.socket, self.end
         while (waiting := waiting_bytes(end) - 1) > 0:
             connection = socket.connection
-            small = connection is not None and send_memory.takes(connection, waiting)
-            room = waiting if small else socket.room
-            worthwhile = min(waiting, WORTHWHILE, socket.options.notsent_low_water // 2 or WORTHWHILE)
-            self._stalled = room < worthwhile and (room <= 0 or socket.unacknowledged > 0)
-            if self._stalled:
-                return  # on_socket comes back when there is room
-            size = min(waiting, room, READ_SIZE)
+            if connection is not None and send_memory.takes(connection, waiting):
+                self._stalled = False
+                size = waiting
+            else:
+                room = socket.room
+                worthwhile = min(waiting, WORTHWHILE, socket.options.notsent_low_water // 2 or WORTHWHILE)
+                self._stalled = room < worthwhile and (room <= 0 or socket.unacknowledged > 0)
+                if self._stalled:
+                    return  # on_socket comes back when there is room
+                size = min(waiting, room, READ_SIZE)
             data = memoryview(bytearray(size + 1))
             size = end.recv_into(data, size)  # less at an urgent mark
             end.recv_into(data[size:], 1, kernel.MSG_PEEK)
