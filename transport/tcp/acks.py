@@ -42,6 +42,8 @@ PINGPONG: Final = 1
 #: A segment with less than this (TCP_MIN_RCVMSS, and for one without PSH, TCP_MIN_MSS) says nothing of the peer's MSS.
 LEAST_MSS: Final = 536
 _TINY_MSS: Final = 88
+#: A pushed segment with less than this needs no look at what it may say: every MSS is larger.
+_LITTLE: Final = 64
 _DUPLICATES: Final = 3
 _TIMESTAMPS_SIZE: Final = 12
 _ENDS: Final = FIN | SYN | PSH | URG
@@ -51,7 +53,10 @@ def arrived(c: Connection, size: int, full: int, header: int, flags: int, echo: 
     """The next data are there: ``size`` bytes in segments of ``full`` bytes with TCP headers of ``header`` bytes, which
     echo the timestamp ``echo`` (or 0)."""
     window.charge(c, size, header - HEADER_SIZE)
-    if full == c.rcv_mss and not flags & PSH:
+    if flags & PSH and full < _LITTLE:
+        c.last_size = 0
+        c.pushed = 2 if c.pushed else 1
+    elif full == c.rcv_mss and not flags & PSH:
         c.last_size = 0
     else:
         measure(c, size, full, header, flags)

@@ -71,7 +71,7 @@ def acknowledged(c: Connection, ack: int, echo: int) -> None:
     if c.cwnd_limited or (control.cwnd < control.ssthresh and validation.in_use(c)):
         control.acknowledged(full, c.mss, ack, c)
     patience = rtt.pto or rtt.rto
-    if 2 * rtt.pto > rtt.rto and ack < c.snd_max:
+    if ack < c.snd_max and 2 * rtt.pto > rtt.rto:
         patience = tail_probe.patience(c, ack)
     _advance(c, ack, now, patience)
     if c.rate is not None:

@@ -84,8 +84,11 @@ class RoundTrip:
                 self._widest = width
                 if width > self._variation:
                     self._variation = width
-            if una > self._round_end:
-                self._end_round(nxt, self.limits.min_rto)
+            if una > self._round_end:  # a window of data was acknowledged: the variation may fall
+                if self._widest < self._variation:
+                    self._variation -= (self._variation - self._widest) / 4
+                self._round_end = nxt
+                self._widest = self.limits.min_rto
         else:
             srtt = self._begin(sample, nxt, self.limits.min_rto)
         self.backoff = 0
@@ -111,13 +114,6 @@ class RoundTrip:
         self._variation = self._widest = max(2 * sample, least)
         self._round_end = nxt
         return self.srtt
-
-    def _end_round(self, nxt: int, least: float) -> None:
-        """A window of data was acknowledged: the variation may fall."""
-        if self._widest < self._variation:
-            self._variation -= (self._variation - self._widest) / 4
-        self._round_end = nxt
-        self._widest = least
 
     def fall_back(self, rto: float) -> None:
         """No measurement came from the handshake (RFC 6298 §5.7)."""
