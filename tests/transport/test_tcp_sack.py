@@ -324,3 +324,11 @@ def test_trouble_puts_the_time_out_off_to_its_time() -> None:
     connection.reorder_at = peer.scheduler.now + 10
     peer.advance(0.01)
     assert connection.counts.time_outs == 0
+
+
+def test_blocks_of_what_was_sent_with_the_first_segment_do_not_put_the_time_out_off() -> None:
+    peer, connection, segments = sending(3)
+    due = connection.sent_at + connection.rtt.rto
+    peer.advance(0.1)
+    sack(peer, segments[0].seq, span(segments, 2, 2))
+    assert connection.retransmit_at <= due
