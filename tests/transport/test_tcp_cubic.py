@@ -257,3 +257,28 @@ def test_two_flows_share_a_bottleneck() -> None:
     assert len(shares) == 2
     assert sum(shares) ** 2 / (2 * sum(share**2 for share in shares)) >= 0.9
     assert sum(shares) * 8 / 31 >= 0.85 * 20e6
+
+
+def test_idle_time_in_conservative_slow_start_leaves_the_threshold_where_it_was() -> None:
+    control, sender, acked = Cubic(10 * MSS), Clocked(), 0
+
+    def window(round_trip: float) -> None:
+        nonlocal acked
+        sender.now += round_trip
+        sender.rtt.latest = round_trip
+        for _ in range(control.cwnd // MSS):
+            acked += MSS
+            sender.now += 0.001
+            sender.snd_nxt = acked + control.cwnd
+            control.acknowledged(MSS, MSS, acked, sender)
+
+    for _ in range(4):
+        window(0.1)
+    window(0.15)
+    threshold = control.ssthresh
+    assert threshold < UNLIMITED
+    control.idle(10 * MSS)
+    for _ in range(3):
+        window(0.1)
+    assert control.ssthresh == threshold
+    assert control.cwnd == 80 * MSS

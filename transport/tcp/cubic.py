@@ -162,9 +162,12 @@ class Cubic(WindowBased):
         self._epoch = None
         self._looked = self._due = 0.0
         self._counted = self._acked = 0
+        self._end_conservative()
+        self.ssthresh = max(cwnd * 717 >> 10, 2) * mss  # RFC 9438 §4.6; 717/1024 is Linux's 0.7
+
+    def _end_conservative(self) -> None:
         if self._hystart is not None and self._hystart.stopped:
             self._hystart = None
-        self.ssthresh = max(cwnd * 717 >> 10, 2) * mss  # RFC 9438 §4.6; 717/1024 is Linux's 0.7
 
     def lost(self, flight: int, mss: int) -> None:
         self._reduce(mss)
@@ -185,6 +188,7 @@ class Cubic(WindowBased):
 
     def idle(self, initial: int) -> None:
         self.cwnd = min(self.cwnd, initial)  # RFC 5681 §4.1
+        self._end_conservative()  # else the small window would become the threshold
 
     def measured(self, round_trip: float, now: float) -> None:
         if round_trip < self._delay and (self._epoch is None or now >= self._epoch + _SETTLED):
