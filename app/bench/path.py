@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from ...stack import units
 from ..namespace import inside
 from .ends import NETOWER, End, MeasurementFailed, in_namespace
 
@@ -34,8 +35,9 @@ LOSSES: Final = ("0", "0.1%", "1%", "5%")
 RATE: Final = "100Mbit"
 QUEUE: Final = 1000
 CONGESTION: Final = "cubic"
-#: How long a flow is measured, in seconds.
+#: How long a flow is measured, in seconds; and how many of each kind where frames are lost, as chance decides a lot.
 SECONDS: Final = 5.0
+CHANCES: Final = 2
 #: What two flows share, and for how long, in seconds; the queue is two round trips long.
 FAIR_ROUND_TRIP: Final = 20.0
 FAIR_RATE: Final = "20Mbit"
@@ -57,6 +59,10 @@ class Conditions:
     @property
     def name(self) -> str:
         return f"{self.rtt:g} ms, loss {self.loss}"
+
+    @property
+    def lossy(self) -> bool:
+        return units.fraction(self.loss) > 0
 
     def options(self, seed: int) -> list[str]:
         wanted = {
@@ -198,15 +204,17 @@ def cells(
     return [Conditions(rtt, loss, rate, queue, congestion) for rtt in round_trips for loss in losses]
 
 
-def measure(wanted: Iterable[Conditions], seconds: float, repeat: int, directory: Path) -> dict[str, Any]:
+def measure(wanted: Iterable[Conditions], seconds: float, repeat: int | None, directory: Path) -> dict[str, Any]:
     """The kernel to the kernel, this stack to the kernel and the kernel to this stack, on each of these paths.
 
-    A cell that could not be measured is left out, and named among the failures.
+    Each as often as ``repeat`` says, or by default CHANCES times where frames are lost, and else once. A cell that
+    could not be measured is left out, and named among the failures.
     """
-    report: dict[str, Any] = {"seconds": seconds, "repeat": repeat, "cells": [], "failures": []}
+    report: dict[str, Any] = {"seconds": seconds, "cells": [], "failures": []}
     for conditions in wanted:
+        flows = repeat or (CHANCES if conditions.lossy else 1)
         try:
-            report["cells"].append(_cell(conditions, seconds, repeat, directory))
+            report["cells"].append(_cell(conditions, seconds, flows, directory))
         except MeasurementFailed as error:
             report["failures"].append(f"{conditions.name}: {error}")
     return report
@@ -222,7 +230,7 @@ def _cell(conditions: Conditions, seconds: float, repeat: int, directory: Path) 
     kernel = _total(samples["kernel"])
     cell: dict[str, Any] = {
         "rtt": conditions.rtt, "loss": conditions.loss, "rate": conditions.rate, "queue": conditions.queue,
-        "congestion": conditions.congestion,
+        "congestion": conditions.congestion, "repeat": repeat,
     }  # fmt: skip
     for way, taken in samples.items():
         flow = _total(taken)

@@ -94,7 +94,7 @@ def command(
         with tempfile.TemporaryDirectory(prefix="netower-bench-") as directory:
             if cells:
                 wanted = path.cells(rtt, loss, rate or path.RATE, queue or path.QUEUE, congestion)
-                reports["path"] = path.measure(_watched(wanted), seconds or path.SECONDS, repeat or 1, Path(directory))
+                reports["path"] = path.measure(_watched(wanted), seconds or path.SECONDS, repeat, Path(directory))
             if fairness:
                 reports["fairness"] = path.fairness(
                     rate or path.FAIR_RATE,
@@ -143,8 +143,14 @@ def _show_cells(report: Mapping[str, Any]) -> None:
     print(
         f"k the kernel, n netower, {first['congestion']} each: goodput in Mbit/s, then bytes sent again per new one; "
         f"ratios to k→k\n{first['rate']}, a queue of {first['queue']} frames, loss both ways; "
-        f"{report['seconds']:g} s a flow, {report['repeat']} of each"
+        f"{report['seconds']:g} s a flow, {_flows(report['cells'])} of each"
     )
+
+
+def _flows(cells: Sequence[Mapping[str, Any]]) -> str:
+    """How many flows the figures are from, as a sentence has it."""
+    counts = sorted({cell["repeat"] for cell in cells})
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} (where frames are lost {counts[-1]})"
 
 
 def _row(cell: Mapping[str, Any]) -> list[str]:
