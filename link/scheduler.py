@@ -86,10 +86,13 @@ class Scheduler:
     def next_event(self) -> float | None:
         """When ``advance`` wants to be called next; None for never. (Flush before asking.)"""
         heap = self._heap
-        while heap and heap[0][2].callback is None:
+        while heap:
+            when, _, timer = heap[0]
+            if timer.callback is not None:
+                return when
             heappop(heap)
             self._cancelled -= 1
-        return heap[0][0] if heap else None
+        return None
 
     def _forget(self) -> None:
         self._cancelled += 1

@@ -127,9 +127,10 @@ class Host:
                 if packet is not None:
                     interface.receive(packet)
                     received += 1 + self.receive(interface)
-            self._unfinished = received > 0
             if not received:
+                self._unfinished = False
                 return
+            self._unfinished = True
             flush()
 
     def next_event(self) -> float | None:

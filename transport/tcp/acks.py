@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 #: TCP_ATO_MIN and TCP_DELACK_MIN, TCP_DELACK_MAX, and HZ / 2: RFC 9293 §3.8.6.3 allows no more. In seconds.
 SHORTEST: Final = 0.04
 LONGEST: Final = 0.2
+_SOON: Final = SHORTEST / 2
 _HALF_SECOND: Final = 0.5
 #: A moment that leaves an answer time to take along the acknowledgment of a FIN before which no data came.
 _TICK: Final = 0.002
@@ -69,7 +70,7 @@ def arrived(c: Connection, size: int, full: int, header: int, flags: int, echo: 
     gap = now - c.data_at
     c.data_at = now
     ato = c.ato
-    if gap <= SHORTEST / 2 and ato:
+    if gap <= _SOON and ato:
         if ato != SHORTEST:
             c.ato = (ato + SHORTEST) / 2
     elif not ato:
