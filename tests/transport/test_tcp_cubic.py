@@ -31,9 +31,6 @@ class Clocked:
     def __post_init__(self) -> None:
         self.rtt.srtt = self.rtt.latest = self.round_trip
 
-    def age(self, number: int) -> float:
-        return self.round_trip
-
     def window(self, control: Cubic) -> None:
         """One round trip."""
         self.now += self.round_trip

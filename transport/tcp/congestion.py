@@ -30,9 +30,6 @@ class Sender(Protocol):
     @property
     def random(self) -> Random: ...
 
-    def age(self, number: int) -> float:
-        """How long ago ``number``, which is on the way or was just acknowledged, was sent for the first time."""
-
 
 class CongestionControl(Protocol):
     """What the sender and its recovery need of a controller. Everything is in bytes."""

@@ -13,7 +13,6 @@ from . import (
     expiry,
     mtu_probe,
     output,
-    rack,
     segmentation,
     send_memory,
     sizes,
@@ -564,10 +563,6 @@ class Connection:
     @property
     def random(self) -> Random:
         return self.tcp.internet.random
-
-    def age(self, number: int) -> float:
-        """How long ago ``number``, which is on the way or was just acknowledged, was sent for the first time."""
-        return self.tcp.scheduler.now - rack.sent_time(self, number)
 
     # -- for tools that show connections -------------------------------------------------------------------------
 

@@ -65,7 +65,7 @@ def find_loss(c: Connection, board: Scoreboard, moved: int) -> None:
         board.lose(c.snd_una, end)
 
 
-def head_time(c: Connection, board: Scoreboard) -> float:
+def head_age(c: Connection, board: Scoreboard) -> float:
     """How long ago the earliest segment on the way was sent, the last time it was."""
     parts = board.resent.within(c.snd_una, c.snd_una + 1)
     return c.tcp.scheduler.now - (parts[0].time if parts else rack.sent_time(c, c.snd_una))

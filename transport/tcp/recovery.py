@@ -272,7 +272,7 @@ def _deliver(c: Connection, board: Scoreboard, ack: int, echo: int, blocks: list
         c.rtt.measured(now - sample, ack, c.snd_nxt)
         c.rtt.follow(now - latest)
         c.congestion.measured(now - latest, now)
-        if ack == una and now - sample > newreno.head_time(c, board):
+        if ack == una and now - sample > newreno.head_age(c, board):
             c.retransmit_at = now + c.rtt.rto
     elif ack > una and c.timestamps and echo:
         _measure_echo(c, ack, echo)

@@ -13,7 +13,7 @@ from bisect import bisect_left, bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import mtu_probe, output, pacing, sizes, timers, validation
+from . import mtu_probe, output, pacing, rack, sizes, timers, validation
 from .congestion import UNLIMITED
 from .header import ACK, FIN, PSH
 from .pieces import FEW, PUSH, RECORD, SHIFT, Pieces
@@ -434,10 +434,10 @@ def _defers(c: Connection, size: int, window: int, allowed: int, largest: int, *
     limit = min(window, allowed)
     if limit >= largest or (not last and limit >= size) or _is_share(c, limit):
         return 0
-    if c.tcp.scheduler.now - c.sent_at > _RECENT or c.snd_una == c.snd_nxt:
+    now, srtt = c.tcp.scheduler.now, c.rtt.srtt
+    if now - c.sent_at > _RECENT or c.snd_una == c.snd_nxt:
         return 0
-    srtt = c.rtt.srtt
-    if srtt - c.age(c.snd_una) > min(srtt / 2, _RECENT):
+    if srtt - (now - rack.sent_time(c, c.snd_una)) > min(srtt / 2, _RECENT):
         return 0  # the acknowledgment will not come soon
     if limit <= size:
         return _CONGESTION if allowed < window else _PEER

@@ -60,7 +60,7 @@ def _after_probe(c: Connection) -> float:
     if c.tail_probed == c.snd_max and c.sent_at >= c.unacknowledged_since:
         return c.sent_at + rto
     board = c.board
-    first = rack.sent_time(c, c.snd_una) if board is None else c.tcp.scheduler.now - newreno.head_time(c, board)
+    first = rack.sent_time(c, c.snd_una) if board is None else c.tcp.scheduler.now - newreno.head_age(c, board)
     if first + rto <= c.sent_at > c.unacknowledged_since:
         return c.sent_at + c.rtt.pto
     return first + rto
