@@ -229,6 +229,22 @@ def test_many_acks_of_one_segment_do_not_make_a_fast_path() -> None:
     assert rate.noted <= 10_000
 
 
+def test_small_segments_count_once_in_trouble_too() -> None:
+    peer, connection, rate = sampled()
+    connection.options.nodelay = True
+    base = connection.iss + 1
+    for _ in range(6):
+        connection.write(bytes(10))
+        peer.advance(0.0001)
+    peer.seen()
+    peer.advance(0.05)
+    acknowledge(peer, base, (base + 50, base + 60))
+    assert rate.delivered == 1000
+    peer.advance(0.05)
+    acknowledge(peer, base + 60)
+    assert rate.delivered == 6000
+
+
 def test_a_hole_does_not_stop_the_clock() -> None:
     """Selectively acknowledged data have arrived; what was sent again counts from then."""
     peer, connection, rate = sampled()

@@ -208,9 +208,8 @@ def _digest(
     board.original_arrived = board.resent_lost = board.unsure = False
     delivered, early = _deliver(c, board, ack, echo, blocks)
     delivered += early
-    full = moved
     if moved:
-        full += c.pieces.missing(una, ack) if c.pieces is not None else 0
+        full = moved + (c.pieces.missing(una, ack) if c.pieces is not None else 0)
         _advance(c, ack, now, c.rtt.rto)
         delivered = newreno.settle(c, board, full, delivered)
     if reported:
@@ -226,7 +225,7 @@ def _digest(
     if early and c.room_wanted and send_memory.room(c) >= c.size_goal:
         c.notify = True  # nothing leaves the buffer, but there is room
     if c.rate is not None:
-        c.rate.digested(c, delivered + full - moved, board.losses - losses, flight, now)
+        c.rate.digested(c, delivered, board.losses - losses, flight, now)
     settle(c, board)
 
 
