@@ -35,9 +35,8 @@ LOSSES: Final = ("0", "0.1%", "1%", "5%")
 RATE: Final = "100Mbit"
 QUEUE: Final = 1000
 CONGESTION: Final = "cubic"
-#: How long a flow is measured, in seconds; and how many of each kind where frames are lost, as chance decides a lot.
+#: How long a flow is measured, in seconds.
 SECONDS: Final = 5.0
-CHANCES: Final = 2
 #: What two flows share, and for how long, in seconds; the queue is two round trips long.
 FAIR_ROUND_TRIP: Final = 20.0
 FAIR_RATE: Final = "20Mbit"
@@ -61,8 +60,10 @@ class Conditions:
         return f"{self.rtt:g} ms, loss {self.loss}"
 
     @property
-    def lossy(self) -> bool:
-        return units.fraction(self.loss) > 0
+    def flows(self) -> int:
+        """How many flows tell enough: the more is lost, the more is up to chance."""
+        loss = units.fraction(self.loss)
+        return 4 if loss > 0.01 else 2 if loss else 1
 
     def options(self, seed: int) -> list[str]:
         wanted = {
@@ -207,14 +208,13 @@ def cells(
 def measure(wanted: Iterable[Conditions], seconds: float, repeat: int | None, directory: Path) -> dict[str, Any]:
     """The kernel to the kernel, this stack to the kernel and the kernel to this stack, on each of these paths.
 
-    Each as often as ``repeat`` says, or by default CHANCES times where frames are lost, and else once. A cell that
-    could not be measured is left out, and named among the failures.
+    Each as often as ``repeat`` says, or by default as the conditions ask for. A cell that could not be measured is left
+    out, and named among the failures.
     """
     report: dict[str, Any] = {"seconds": seconds, "cells": [], "failures": []}
     for conditions in wanted:
-        flows = repeat or (CHANCES if conditions.lossy else 1)
         try:
-            report["cells"].append(_cell(conditions, seconds, flows, directory))
+            report["cells"].append(_cell(conditions, seconds, repeat or conditions.flows, directory))
         except MeasurementFailed as error:
             report["failures"].append(f"{conditions.name}: {error}")
     return report

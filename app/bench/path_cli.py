@@ -150,7 +150,7 @@ def _show_cells(report: Mapping[str, Any]) -> None:
 def _flows(cells: Sequence[Mapping[str, Any]]) -> str:
     """How many flows the figures are from, as a sentence has it."""
     counts = sorted({cell["repeat"] for cell in cells})
-    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} (where frames are lost {counts[-1]})"
+    return str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]} (the more is lost, the more)"
 
 
 def _row(cell: Mapping[str, Any]) -> list[str]:

@@ -444,7 +444,7 @@ class StreamSocket(Socket):
     # state
 
     def readiness(self) -> int:
-        """As Linux's tcp_poll computes it."""
+        """As Linux's tcp_poll computes it, which takes whoever asks while there is no room to wait for it."""
         if self._listener is not None:
             return n.POLLIN if self.acceptable else 0
         connection = self._connection
@@ -466,7 +466,7 @@ class StreamSocket(Socket):
             if not shut & _WR:
                 if connection.writable:
                     bits |= n.POLLOUT
-                else:  # whoever asks waits
+                else:
                     connection.room_wanted = connection.grows = True
         if over or shut & _WR:
             bits |= n.POLLOUT
