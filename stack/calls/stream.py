@@ -458,7 +458,7 @@ class StreamSocket(Socket):
         if connection is not None and not self.connecting:
             wanted = self.receive_low_water
             if urgent := connection.urgent:
-                if self.urgent_read != connection.rcv_up and urgent <= connection.readable:
+                if self.urgent_read != connection.rcv_up and (urgent <= connection.readable or shut & _RD):
                     bits |= n.POLLPRI
                 wanted += urgent == 1 and not self.inline
             if connection.readable >= wanted:

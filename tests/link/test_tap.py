@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import pairwise
 
 import pytest
@@ -31,9 +31,9 @@ HOST = "10.0.0.1"  # the kernel's side
 OURS = "10.0.0.2"
 
 
-def wait_for(link: Tap | Tun, wanted: Callable[[Packet], bool]) -> Packet:
+def wait_for(link: Tap | Tun, wanted: Callable[[Packet], bool], patience: float = 5.0) -> Packet:
     """The first packet that is wanted; the kernel has its own to say on any interface (MLD, router solicitations)."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         while (packet := link.receive_packet()) is not None:
             if wanted(packet):
@@ -157,12 +157,20 @@ class Peer:
             with udp_socket() as kernel:
                 kernel.sendto(b"", (ours, 7))
                 self.header = [introduce(link) + link.address + b"\x08\0"]
-        self.send("S", options=[("MSS", 1400)])
+        answer = self._open()
         self.mine += 1
-        _, answer = self.receive()
         assert answer.flags == "SA"
         self.theirs = answer.seq + 1
         self.send("A")
+
+    def _open(self) -> TCP:
+        """The answer to a SYN, which is sent again like any: a new interface drops what comes before it is ready."""
+        for patience in 1.0, 2.0:
+            self.send("S", options=[("MSS", 1400)])
+            with suppress(AssertionError):
+                return self.receive(patience)[1]
+        self.send("S", options=[("MSS", 1400)])
+        return self.receive()[1]
 
     def segment(self, flags: str, payload: bytes = b"", **fields: object) -> bytes:
         tcp = TCP(sport=6000, dport=5000, flags=flags, seq=self.mine, ack=self.theirs, window=65535, **fields)
@@ -185,7 +193,7 @@ class Peer:
             packet.prepend(header)
         self.link.send_packet(packet)
 
-    def receive(self) -> tuple[Packet, TCP]:
+    def receive(self, patience: float = 5.0) -> tuple[Packet, TCP]:
         """The next TCP packet from the kernel."""
         parsed: list[TCP] = []
 
@@ -198,7 +206,7 @@ class Peer:
                 parsed.append(ip[TCP])
             return bool(parsed)
 
-        return wait_for(self.link, is_tcp), parsed[0]
+        return wait_for(self.link, is_tcp, patience), parsed[0]
 
 
 @contextmanager
