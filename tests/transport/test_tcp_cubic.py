@@ -39,6 +39,14 @@ class Clocked:
             control.acknowledged(MSS, MSS, self.snd_nxt - control.cwnd, self)
 
 
+def after_a_loss(segments: int, round_trip: float = 0.1) -> tuple[Cubic, Clocked]:
+    """A window of so many segments that has just been reduced, and its sender."""
+    control = Cubic(segments * MSS)
+    control.lost(control.cwnd, MSS)
+    control.cwnd = control.ssthresh
+    return control, Clocked(round_trip)
+
+
 def test_slow_start_doubles() -> None:
     control, sender = Cubic(10 * MSS), Clocked()
     assert control.ssthresh == UNLIMITED
@@ -55,9 +63,7 @@ def test_a_loss_takes_three_tenths() -> None:
 
 def test_the_window_is_back_after_k_and_flat_there() -> None:
     """RFC 9438 §4.2: K is the time to the former maximum, where the cubic is flat; then it probes."""
-    control, sender = Cubic(1000 * MSS), Clocked()
-    control.lost(control.cwnd, MSS)
-    control.cwnd = control.ssthresh
+    control, sender = after_a_loss(1000)
     k = (300 / 0.4) ** (1 / 3)
     steps = []
     while sender.now < k * 1.6:
@@ -72,9 +78,7 @@ def test_the_window_is_back_after_k_and_flat_there() -> None:
 
 
 def test_where_reno_would_be_faster_it_is_followed() -> None:
-    control, sender = Cubic(20 * MSS), Clocked(round_trip=0.001)
-    control.lost(control.cwnd, MSS)
-    control.cwnd = control.ssthresh
+    control, sender = after_a_loss(20, round_trip=0.001)
     for _ in range(60):
         sender.window(control)
     # 14 segments, 9/17 of a segment each round trip (RFC 9438 §4.3), as on Linux beyond the former maximum too; the
@@ -84,9 +88,7 @@ def test_where_reno_would_be_faster_it_is_followed() -> None:
 
 def test_a_small_window_does_not_stand_still_for_many_short_round_trips() -> None:
     """RFC 9438 §4.3: Reno's window is followed with each acknowledgment, here as good as that."""
-    control, sender = Cubic(4 * MSS), Clocked(round_trip=0.0015)
-    control.lost(control.cwnd, MSS)
-    control.cwnd = control.ssthresh
+    control, sender = after_a_loss(4, round_trip=0.0015)
     for _ in range(15):
         sender.window(control)
     assert control.cwnd >= 2 * MSS + 15 // 2 * MSS  # 9/17 of a segment each round trip, in whole ones
@@ -101,9 +103,7 @@ def test_a_second_loss_soon_leaves_room_to_others() -> None:
 
 
 def test_what_was_no_loss_is_forgotten() -> None:
-    control, sender = Cubic(100 * MSS), Clocked()
-    control.lost(control.cwnd, MSS)
-    control.cwnd = control.ssthresh
+    control, sender = after_a_loss(100)
     for _ in range(20):
         sender.window(control)
     before = (control.cwnd, control.ssthresh, control._epoch, control._k)
