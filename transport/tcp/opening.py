@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from . import acks, early, ecn, output, recovery, sack, segmentation, sizes, timers, window
 from .header import ACK, ECE, RST, SYN
-from .options import ALIGNED, TIMESTAMPS_ALIGNED, build_syn
+from .options import build_syn, build_timestamps
 from .sequence import MASK, extend, older
 from .state import Event, State
 from .syn_cookies import had_ecn, put_state, take_state
@@ -191,7 +191,7 @@ def expected(c: Connection, segment: Segment) -> bool:
 def tell(c: Connection, segment: Segment) -> None:
     """Answer a segment that does not end the handshake by an ACK, with the window that our SYN and ACK offered."""
     offered = min((c.rcv_adv - c.rcv_acked) >> c.rcv_shift, 65535)
-    stamps = ALIGNED.pack(TIMESTAMPS_ALIGNED, output.timestamp(c), c.ts_recent) if c.timestamps else b""
+    stamps = build_timestamps(output.timestamp(c), c.ts_recent) if c.timestamps else b""
     tos = c.options.traffic_class
     c.tcp.send_bare(segment.packet, c.snd_max, c.rcv_nxt, ACK, window=offered, options=stamps, traffic_class=tos)
 

@@ -157,7 +157,7 @@ def build_syn(
     if sack:
         options += _SACK_PERMITTED_FIRST if timestamps is not None else _SACK_PERMITTED_PADDED
     if timestamps is not None:
-        aligned = ALIGNED.pack(TIMESTAMPS_ALIGNED, *timestamps)
+        aligned = build_timestamps(*timestamps)
         options += aligned[2:] if sack else aligned  # SACK-permitted takes the place of the padding
     if window_shift is not None:
         options += bytes((NOP, WINDOW_SCALE, 3, window_shift))
@@ -166,6 +166,11 @@ def build_syn(
         options += bytes((kind, 2 + len(value), *value))
         options = options.ljust(-(-len(options) // 4) * 4, b"\1")
     return options
+
+
+def build_timestamps(stamp: int, echo: int) -> bytes:
+    """The timestamps option (RFC 7323 §3.2) alone, padded to whole words."""
+    return ALIGNED.pack(TIMESTAMPS_ALIGNED, stamp, echo)
 
 
 def build_sack(blocks: list[tuple[int, int]]) -> bytes:

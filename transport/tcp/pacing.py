@@ -2,10 +2,10 @@
 
 A connection is paced once its congestion controller asks for it (``pacing_rate``) or its user does
 (SO_MAX_PACING_RATE), and from then on as long as it lives, as on Linux. Everything else here is like Linux's own
-pacing inside TCP, too: a train is what the rate carries in about a millisecond, but two segments at least; one that
-leaves late makes the next one come earlier, by half of its distance at most; the first segments of a connection are not
-paced. But a program is woken much later at times than a timer in the kernel fires, so a train that had to wait for that
-is made up for in full.
+pacing inside TCP, too: a train is one packet, of what the rate carries in about a millisecond, but of two segments at
+least where the windows let it; one that leaves late makes the next one come earlier, by half of its distance at most;
+the first segments of a connection are not paced. But a program is woken much later at times than a timer in the kernel
+fires, so a train that had to wait for that is made up for in full.
 """
 
 from __future__ import annotations

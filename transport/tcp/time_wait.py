@@ -117,7 +117,7 @@ class TimeWait:
         options = b""
         if self.timestamps:
             stamp = (int(self.tcp.scheduler.now * 1000) + self.timestamp_offset) & MASK
-            options = wire_options.ALIGNED.pack(wire_options.TIMESTAMPS_ALIGNED, stamp, self.ts_recent)
+            options = wire_options.build_timestamps(stamp, self.ts_recent)
         size = HEADER_SIZE + len(options)
         pseudo = pseudo_header_sum(local[0], remote[0], TCP, size)
         header = HEADER.pack(
