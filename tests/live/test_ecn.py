@@ -30,10 +30,12 @@ KERNEL, OURS = "10.3.0.1", "10.3.0.2"
 SIZE = 1_500_000
 ECN, ECN_SEEN = 8, 16
 
-#: Sends, waits until all of it is acknowledged, and prints its struct tcp_info.
+#: Sends, waits until all of it is acknowledged, and prints its struct tcp_info. BBR, the default of some kernels, takes
+#: no notice of marks.
 SEND = f"""
 import fcntl, socket, struct, termios, time
 with socket.create_connection(("{OURS}", 80), timeout={PATIENCE}) as connection:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
     connection.sendall(bytes({SIZE}))
     while struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))[0]:
         time.sleep(0.01)
