@@ -5,6 +5,7 @@ from __future__ import annotations
 import traceback
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,9 @@ from .engine import Outcome, Verdict, run_file
 from .errors import ScriptError, Unsupported
 from .recorder import differences, record_file
 from .report import print_outcomes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def _definition(_context: click.Context, _parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -73,10 +77,7 @@ def command(
         raise click.UsageError("no script is given, or there is none in the folder")
     if record or compare:
         show = _print_differences if compare else _print_record
-        try:
-            return max([show(script, configuration, definitions) for script in scripts])
-        except (ScriptError, Unsupported, ValueError) as reason:
-            raise click.ClickException(str(reason)) from None
+        return max([_try(show, script, configuration, definitions) for script in scripts])
     outcomes = [(str(script), _run(script, configuration, definitions)) for script in scripts]
     print_outcomes(outcomes, as_json=as_json, verbose=verbose)
     return int(any(outcome.verdict is Verdict.FAILED for _, outcome in outcomes))
@@ -105,6 +106,22 @@ def _scripts(path: Path) -> list[Path]:
     if not path.is_file():
         raise click.UsageError(f"{path}: no such file")
     return [path]
+
+
+def _try(
+    show: Callable[[Path, Configuration, dict[str, str]], int],
+    script: Path,
+    configuration: Configuration,
+    definitions: dict[str, str],
+) -> int:
+    """What is wrong with one script keeps no other from being shown."""
+    try:
+        return show(script, configuration, definitions)
+    except ScriptError as reason:
+        click.echo(f"{script}:{reason.line}:{reason.column}: {reason}", err=True)
+    except (Unsupported, ValueError) as reason:
+        click.echo(f"{script}: {reason}", err=True)
+    return 1
 
 
 def _print_record(script: Path, configuration: Configuration, definitions: dict[str, str]) -> int:

@@ -77,6 +77,10 @@ class Machine(ABC):
     def has_sysctl(self, name: str) -> bool: ...
 
     @abstractmethod
+    def get_sysctl(self, name: str) -> str:
+        """The value of a setting that there is."""
+
+    @abstractmethod
     def set_sysctl(self, name: str, value: str) -> None:
         """Raises KeyError for a setting that is not known, ValueError for a value that it does not take."""
 

@@ -39,8 +39,8 @@ def _ip_info(reader: Reader) -> IpInfo:
     found: dict[str, Any] = {}
     while end and not reader.accept(end):
         word = reader.take_kind(Kind.WORD, Kind.SYMBOL).text
-        if word in _ECN:
-            found["ecn"] = word
+        if word.lower() in _ECN:
+            found["ecn"] = word.lower()
         elif word in ("tos", "ttl"):
             found[word] = reader.number(8)
         elif word == "flowlabel":
@@ -69,6 +69,8 @@ def _tcp(reader: Reader, outbound: bool, ip: IpInfo) -> TcpPacket:
         window = None if reader.accept("*") else reader.number(16)
     urgent = reader.number(16) if reader.accept("urg") else 0
     options = _options(reader) if reader.accept("<") else ()
+    if reader.sees("{"):
+        raise Unsupported("packets that are changed in some field")
     return TcpPacket(outbound, flags, seq, length, ack, window, urgent, options, ip, ports)
 
 

@@ -111,6 +111,9 @@ class StackMachine(Machine):
     def has_sysctl(self, name: str) -> bool:
         return name in sysctl.names()
 
+    def get_sysctl(self, name: str) -> str:
+        return sysctl.read(self.host, name)
+
     def set_sysctl(self, name: str, value: str) -> None:
         sysctl.write(self.host, name, value)
 

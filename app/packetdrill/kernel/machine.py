@@ -126,6 +126,9 @@ class KernelMachine(Machine):
     def has_sysctl(self, name: str) -> bool:
         return name.startswith("net.") and _setting(name).exists()
 
+    def get_sysctl(self, name: str) -> str:
+        return _setting(name).read_text().strip()
+
     def set_sysctl(self, name: str, value: str) -> None:
         if not self.has_sysctl(name):
             raise KeyError(f"the setting {name}")
