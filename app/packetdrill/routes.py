@@ -22,6 +22,8 @@ class Metrics:
     what the host does anyway."""
 
     mtu: int = 0
+    #: No ICMP error makes it less.
+    mtu_locked: bool = False
     advmss: int = 0
     initcwnd: int = 0
     initrwnd: int = 0
@@ -46,6 +48,7 @@ def read_route(words: Sequence[str]) -> tuple[str, Metrics]:
         name = left.pop(0)
         if left and left[0] == "lock":
             left.pop(0)
+            found["mtu_locked"] = name == "mtu" or found.get("mtu_locked", False)
         value = left.pop(0) if left else ""
         if name == "features" and value in ("ecn", "0"):
             found["ecn"] = value == "ecn"

@@ -142,8 +142,13 @@ class StackMachine(Machine):
                 setattr(tcp, name, value)
         if metrics.congctl:
             sysctl.write(self.host, "net.ipv4.tcp_congestion_control", metrics.congctl)
+        if metrics.mtu_locked:
+            self.host.settings.net.path_mtu_minimum = metrics.mtu
         if metrics.hoplimit:
             self.host.settings.net.hop_limit = metrics.hoplimit
 
     def set_mtu(self, mtu: int) -> None:
-        self.replace_route("0.0.0.0/0", Metrics(mtu=mtu))
+        self.link.mtu = self.interface.mtu = mtu
+        for route in list(self.host.routes):  # whoever goes by them asks again how large packets may be
+            self.host.routes.discard(route)
+            self.host.routes.insert(route)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...transport.tcp import controllers, early, ecn, pacing, window
 from ...transport.tcp.bbr import Bbr
+from ...transport.tcp.rtt import FALL_BACK
 from ...transport.tcp.segmentation import segments
 from ...transport.tcp.state import OPENING, State
 
@@ -100,6 +101,8 @@ def tcp_info(socket: Any) -> bytes:
     values = _states(connection) | _times(connection) | _sizes(connection) | _counts(connection)
     if connection.snd_una == connection.iss and not connection.rcv_nxt:
         values |= _unanswered(connection)
+    elif connection.early:
+        values |= {"rto": _microseconds(FALL_BACK), "rttvar": _microseconds(FALL_BACK / 4)}
     return _pack(values)
 
 
@@ -260,12 +263,13 @@ def _pace(c: Connection) -> float:
 def _counts(c: Connection) -> dict[str, int]:
     mss, counts, board = c.mss, c.counts, c.board
     sent = max(min(c.snd_max, c.buffer.end) - c.iss - 1, 0)
-    unacknowledged = segments(c, c.snd_una, c.snd_max, _COUNTED)
+    answered = counts.passive and c.snd_una == c.iss  # a SYN and ACK is the listener's
+    unacknowledged = segments(c, c.snd_una + answered, c.snd_max, _COUNTED)
     sacked = _sacked(c, board) if board is not None else 0
     delivered = counts.data_segments_out - counts.data_segments_resent + counts.controls - unacknowledged + sacked
-    delivered -= c.fast_open & _SYN_DATA == _SYN_DATA  # as on Linux a SYN and its data are one
+    delivered -= answered + (c.fast_open & _SYN_DATA == _SYN_DATA)  # as on Linux a SYN and its data are one
     return {
-        "unacked": _unacknowledged(c, unacknowledged),
+        "unacked": unacknowledged if c.state is not State.CLOSED else 0,
         "sacked": sacked,
         "lost": _segments(board.ever_lost, mss) if board is not None else 0,
         "retrans": _segments(board.resent.size, mss) if board is not None and not board.tail_end else 0,
@@ -288,13 +292,6 @@ def _counts(c: Connection) -> dict[str, int]:
         "total_rto_recoveries": counts.time_out_recoveries,
         "rehash": counts.rehashes,
     }
-
-
-def _unacknowledged(c: Connection, segments_out: int) -> int:
-    """A SYN and ACK is the listener's."""
-    if c.state is State.CLOSED:
-        return 0
-    return segments_out - (c.counts.passive and c.snd_una == c.iss)
 
 
 def _sacked(c: Connection, board: Scoreboard) -> int:

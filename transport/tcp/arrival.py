@@ -400,7 +400,7 @@ def _fill(c: Connection, reassembly: Reassembly) -> None:
     before, charge = reassembly.size, reassembly.charge
     if (twice := reassembly.before(c.rcv_nxt)) is not None and c.dsack is None:
         sack.again(c, *twice)
-    pieces = reassembly.take(c.rcv_nxt)
+    pieces = reassembly.take(c.rcv_nxt, c.fin_seq)
     reassembly.charge = charge * reassembly.size // before if before else 0
     moved, size = charge - reassembly.charge, sum(map(len, pieces))
     for piece in pieces:
@@ -408,7 +408,7 @@ def _fill(c: Connection, reassembly: Reassembly) -> None:
         deliver(c, piece)
         if twice is not None:
             c.rcv_tail, twice = (0 if len(reassembly) else reassembly.tail), None
-    if not len(reassembly):
+    if not len(reassembly) or c.rcv_nxt == c.fin_seq:
         if c.fin_seq < 0:
             c.reassembly = None
         acks.repaired(c)

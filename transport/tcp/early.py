@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import arrival, controllers, send_memory, timeouts, window
+from . import arrival, controllers, mtu_probe, send_memory, sizes, timeouts, window
 from .fast_open import CLIENT_WITHOUT_COOKIE, SERVER, WITHOUT_COOKIE
+from .header import HEADER_SIZE
 from .recovery import board_of
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def take_along(c: Connection) -> int:
 
 def answered(c: Connection, segment: Segment) -> bool:
     """A SYN and ACK has opened the connection: remember the server's cookie (RFC 7413 §4.1.3), and send data that were
-    not taken again at once (§4.2.2). Whether text in the segment is taken."""
+    not taken again at once (§4.2.2). Whether the segment is taken whole, with its data and its FIN."""
     flags = c.fast_open
     if not flags & (ASKED | SENT):
         return False  # as on Linux: the peer will send it again
@@ -90,7 +91,18 @@ def answered(c: Connection, segment: Segment) -> bool:
     if flags & SENT:
         c.fast_open = flags | TAKEN
         c.tcp.fast_open.resume()
+    _take(c, segment)
     return True
+
+
+def _take(c: Connection, segment: Segment) -> None:
+    """Data came with a SYN: as on Linux they are read, but say nothing of how the peer sends."""
+    payload = segment.payload[: c.rcv_adv - c.rcv_nxt]
+    segment.payload = segment.payload[len(payload) :]
+    segment.seq += len(payload)
+    if payload:
+        arrival.deliver(c, payload)
+        window.charge(c, len(payload), segment.header_size - HEADER_SIZE)
 
 
 def _learn(c: Connection, segment: Segment) -> None:
@@ -133,12 +145,13 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
     if key:
         c.early = True
         c.fast_open = CHILD | TAKEN if payload else CHILD
+        c.advertised_mss = c.announced_mss  # as on Linux, where options are counted when the handshake is over
         controllers.start(c)
         send_memory.follow(c)
+        mtu_probe.begin(c)
         window.open_up(c)
-        if payload:
-            c.counts.data_segments_in += 1
-            arrival.deliver(c, payload[: c.rcv_adv - c.rcv_nxt])
+        c.counts.data_segments_in += bool(payload)
+        _take(c, segment)
         listener.opened_early(c)
     if key != 1:  # none, or an old one: here is a new one
         c.cookie = cookies.cookie(client, server, keys)
@@ -148,5 +161,6 @@ def open_early(c: Connection, segment: Segment, listener: Listener) -> None:
 
 def completed(c: Connection, *, time_outs: int) -> None:
     """The handshake is over; what was sent meanwhile is lost if the SYN and ACK was, twice (as Linux has it)."""
+    c.advertised_mss = c.announced_mss - sizes.options(c)
     if time_outs > 1 and c.snd_una < c.snd_max:
         timeouts.enter_loss(c, board_of(c))

@@ -25,7 +25,6 @@ WAIT: Final = 0
 GO_ON: Final = 1
 #: The least window, in segments, with which it is tried.
 _LEAST_WINDOW: Final = 11
-_TIMESTAMPS_SIZE: Final = 12
 
 
 class Search:
@@ -35,7 +34,7 @@ class Search:
     __slots__ = ("begun_at", "end", "high", "low", "size", "start")
 
     def __init__(self, c: Connection) -> None:
-        self.low = c.tcp.settings.base_mss + (_TIMESTAMPS_SIZE if c.timestamps else 0)
+        self.low = c.tcp.settings.base_mss + sizes.options(c)
         self.high = c.peer_mss
         self.size = self.start = self.end = 0
         self.begun_at = c.tcp.scheduler.now
@@ -47,8 +46,8 @@ def begin(c: Connection) -> None:
     if c.tcp.settings.mtu_probing < ALWAYS:
         return
     c.search = Search(c)
-    if not c.counts.passive:
-        c.mss_limit = c.search.low
+    if not c.counts.passive:  # as on Linux, by what the SYN offered
+        c.mss_limit = c.tcp.settings.base_mss + (sizes.TIMESTAMPS if c.tcp.settings.timestamps else 0)
         c.use_path(c.path)
 
 
@@ -62,7 +61,7 @@ def probe(c: Connection, pieces: Pieces, search: Search, quota: int) -> int:
     settings, mss = c.tcp.settings, c.mss
     if search.size or not _in_order(c) or c.congestion.cwnd < _LEAST_WINDOW * mss or not pieces.queue:
         return GO_ON
-    options, header = _options(c), _header(c)
+    options, header = sizes.options(c), _header(c)
     high = min(search.high, c.path.mtu - header)
     size = (high + search.low + 2 * header) // 2 - header - options
     reordering = settings.reordering if c.rack is None else c.rack.reordering
@@ -87,10 +86,6 @@ def _in_order(c: Connection) -> bool:
     return not c.recovering and not c.telling and (board is None or (board.intact and board.reducing < 0))
 
 
-def _options(c: Connection) -> int:
-    return _TIMESTAMPS_SIZE if c.timestamps else 0
-
-
 def _header(c: Connection) -> int:
     return sizes.HEADERS[len(c.remote[0])]
 
@@ -98,7 +93,7 @@ def _header(c: Connection) -> int:
 def _send(c: Connection, pieces: Pieces, search: Search, size: int) -> None:
     start, mss, step, flags = c.snd_nxt, c.mss, c.tso_size, ACK
     search.start, search.end = start, start + size
-    search.size = size + _options(c)
+    search.size = size + sizes.options(c)
     first = pieces.queue[pieces.head]
     if search.end == first >> SHIFT:
         flags = ACK | PSH if first & PUSH else ACK
@@ -119,7 +114,7 @@ def acknowledged(c: Connection, search: Search, ack: int) -> None:
     if not search.size or ack < search.end:
         return
     control, header = c.congestion, _header(c)
-    segments = control.cwnd // c.mss * (c.mss + _options(c) + header) // (search.size + header)
+    segments = control.cwnd // c.mss * (c.mss + sizes.options(c) + header) // (search.size + header)
     control.cwnd = max(segments, 1) * c.mss
     c.mss_limit = search.low = search.size
     search.size = 0
@@ -159,8 +154,8 @@ def shrink(c: Connection) -> None:
     if search is None:
         search = c.search = Search(c)
     else:
-        low = (search.low - _options(c)) // 2
-        search.low = max(min(low, settings.base_mss), settings.mtu_probe_floor) + _options(c)
+        low = (search.low - sizes.options(c)) // 2
+        search.low = max(min(low, settings.base_mss), settings.mtu_probe_floor) + sizes.options(c)
     c.mss_limit = search.low
     c.use_path(c.path)
 
@@ -169,6 +164,6 @@ def _begin_anew(c: Connection, search: Search) -> None:
     """There is nothing more to find out; but the path may have changed by now (RFC 4821 §7.3)."""
     now = c.tcp.scheduler.now
     if now - search.begun_at >= c.tcp.settings.mtu_probe_interval:
-        search.low = c.mss + _options(c)
+        search.low = c.mss + sizes.options(c)
         search.high = c.peer_mss
         search.begun_at = now

@@ -102,13 +102,14 @@ class Reassembly:
             others = [block for block in self.latest if block[1] < run[0] or run[1] < block[0]]
             self.latest = [run, *others[: _MAX_BLOCKS - 1]]
 
-    def take(self, rcv_nxt: int) -> list[memoryview]:
-        """Remove and return what continues the stream at ``rcv_nxt``."""
+    def take(self, rcv_nxt: int, fin: int = -1) -> list[memoryview]:
+        """Remove and return what continues the stream at ``rcv_nxt``, up to the number ``fin`` of the peer's FIN (or
+        -1)."""
         starts, pieces = self._starts, self._pieces
         taken: list[memoryview] = []
         count = 0
         for start, piece in zip(starts, pieces, strict=True):
-            if start > rcv_nxt:
+            if start > rcv_nxt or rcv_nxt == fin:
                 break
             count += 1
             if start + len(piece) > rcv_nxt:

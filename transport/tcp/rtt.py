@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 #: What a timer may be late, in seconds: a tail loss probe waits that much longer.
 GRANULARITY: Final = 0.002
+#: The time-out where the handshake was no measurement, in seconds (RFC 6298 §5.7).
+FALL_BACK: Final = 3.0
 #: How long a tail loss probe waits while no round trip has been measured, in seconds (RFC 8985 §7.2).
 UNMEASURED: Final = 1.0
 
@@ -115,10 +117,10 @@ class RoundTrip:
         self._round_end = nxt
         return self.srtt
 
-    def fall_back(self, rto: float) -> None:
+    def fall_back(self) -> None:
         """No measurement came from the handshake (RFC 6298 §5.7)."""
-        self.rto = self._variation = self._widest = rto
-        self.rttvar = rto / 4
+        self.rto = self._variation = self._widest = FALL_BACK
+        self.rttvar = FALL_BACK / 4
         self.backoff = 0
 
     def back_off(self) -> None:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 #: Header, without options, of a TCP segment in an IP packet, by the length of the address.
 HEADERS: Final = {4: 40, 16: 60}
-_TIMESTAMPS_SIZE: Final = 12
+#: The timestamps option with its padding.
+TIMESTAMPS: Final = 12
 #: A peer with a window no larger than this (TCP_MSS_DEFAULT) gets all of it in one segment, in bytes.
 _TINY_WINDOW: Final = 536
 #: IPv4's longest packet.
@@ -23,6 +24,8 @@ _MAX_PACKET: Final = 65535
 #: The most payload that is handed down as one packet where the link segments it: a packet with all its headers.
 _MAX_PAYLOAD: Final = 65483
 _LEAST: Final = 48
+#: What is said at least in a SYN, as on Linux (min_adv_mss): no path is as narrow as that.
+_LEAST_SAID: Final = 256
 #: Segments of this size and smaller take no SACK blocks along.
 _ROOMY: Final = 128
 #: Where the peer may not know yet which segments we take.
@@ -38,23 +41,28 @@ def use_path(self: Connection, path: Path) -> None:
     """
     self.path = path
     limit = min(path.mtu, _MAX_PACKET) - HEADERS[len(self.remote[0])]
-    options = _TIMESTAMPS_SIZE if self.timestamps else 0
+    room = options(self)
     if self.state in _NEGOTIATING:
-        limit = min(limit, self.options.maxseg or limit)
-        self.announced_mss = min(limit, self.tcp.settings.advertised_mss or limit)
-        self.advertised_mss = self.announced_mss - options
+        least = self.tcp.settings.advertised_mss or max(limit, _LEAST_SAID)
+        self.announced_mss = min(self.options.maxseg or least, least)
+        self.advertised_mss = self.announced_mss - room
         self.peer_mss = min(self.peer_mss, self.options.maxseg or self.peer_mss)
     before = self.mss if self.congestion.cwnd else 0
     if self.mss_limit:
         limit = min(limit, self.mss_limit)
     # A peer that claims to take next to nothing must not make us send a packet for each octet: whatever has an IP takes
     # packets of 68 bytes (RFC 791 §3.2).
-    self.full_mss = max(min(self.peer_mss, limit), self.tcp.settings.min_mss) - options
+    self.full_mss = max(min(self.peer_mss, limit), self.tcp.settings.min_mss) - room
     choose(self)
     if before and before != self.mss:
         _keep_segments(self.congestion, before, self.mss)
     words = self.local[0] + self.remote[0]
     self.pseudo_sum = (int.from_bytes(words) + 6) % 65535
+
+
+def options(c: Connection) -> int:
+    """What of each segment the options take that every one has, in bytes."""
+    return TIMESTAMPS if c.timestamps else 0
 
 
 def widen(self: Connection, window: int) -> None:

@@ -19,7 +19,7 @@ from collections import deque
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from . import acks, right_sizing
+from . import acks, right_sizing, sizes
 from .options import MAX_WINDOW_SHIFT
 from .state import State
 
@@ -152,7 +152,7 @@ def first(c: Connection, mss: int = 0) -> tuple[int, int]:
     clamp = options.window_clamp or _UNSCALED << MAX_WINDOW_SHIFT
     if options.receive_buffer:
         clamp = min(clamp, full)
-    mss = mss or (c.advertised_mss if c.state is State.SYN_RECEIVED else c.announced_mss)
+    mss = mss or c.announced_mss - (sizes.options(c) if c.state is State.SYN_RECEIVED else 0)
     offered = min(full, clamp)
     if offered > mss:
         offered -= offered % mss

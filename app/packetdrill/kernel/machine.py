@@ -40,10 +40,11 @@ _SETTINGS: Final = {
 }
 _IPV4: Final = 4
 _STATES: Final = {number: state for state, number in STATES.items()}
-#: Metrics of routes that have another form in a message to the kernel; RTAX_FEATURE_ECN; the bit of RTAX_RTO_MIN,
-#: which counts only if it is locked, as ip(8) does.
-_OTHERWISE: Final = frozenset({"rto_min", "ecn", "congctl"})
+#: Metrics of routes that have another form in a message to the kernel; RTAX_FEATURE_ECN; the bits of locked ones, of
+#: RTAX_MTU and of RTAX_RTO_MIN, which counts only so, as ip(8) does.
+_OTHERWISE: Final = frozenset({"rto_min", "ecn", "congctl", "mtu_locked"})
 _FEATURE_ECN: Final = 1
+_MTU: Final = 1 << 2
 _RTO_MIN: Final = 1 << 13
 _TIME_WAIT_OF_FIN_WAIT_2: Final = 5
 
@@ -145,8 +146,10 @@ class KernelMachine(Machine):
 
     def replace_route(self, destination: str, metrics: Metrics) -> None:
         values = {name: value for name, value in asdict(metrics).items() if name not in _OTHERWISE and value}
+        if locked := _MTU * metrics.mtu_locked | _RTO_MIN * bool(metrics.rto_min):
+            values["lock"] = locked
         if metrics.rto_min:
-            values |= {"rto_min": round(metrics.rto_min * 1000), "lock": _RTO_MIN}
+            values["rto_min"] = round(metrics.rto_min * 1000)
         if metrics.ecn:
             values["features"] = _FEATURE_ECN
         if metrics.congctl:
