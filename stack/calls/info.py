@@ -177,7 +177,7 @@ def _states(c: Connection) -> dict[str, int]:
         "ca_state": _congestion_state(c),
         "retransmits": c.retries,
         "probes": c.persist_probes + _keepalive_probes(c),
-        "backoff": c.state is not State.CLOSED and (c.rtt.backoff or c.persist_backoff),
+        "backoff": c.state is not State.CLOSED and c.rtt.backoff,
         "options": c.state is not State.SYN_SENT and _options(c),
         "window_scales": c.state is not State.SYN_SENT and c.snd_shift | c.rcv_shift << 4,
         "flags": int(c.rate is None or c.rate.noted_app_limited) | c.fast_open >> early.FAILURE_SHIFT << 1,
@@ -261,7 +261,7 @@ def _pace(c: Connection) -> float:
 
 
 def _counts(c: Connection) -> dict[str, int]:
-    mss, counts, board = c.mss, c.counts, c.board
+    counts, board = c.counts, c.board
     sent = max(min(c.snd_max, c.buffer.end) - c.iss - 1, 0)
     answered = counts.passive and c.snd_una == c.iss  # a SYN and ACK is the listener's
     unacknowledged = segments(c, c.snd_una + answered, c.snd_max, _COUNTED)
@@ -271,8 +271,8 @@ def _counts(c: Connection) -> dict[str, int]:
     return {
         "unacked": unacknowledged if c.state is not State.CLOSED else 0,
         "sacked": sacked,
-        "lost": _segments(board.ever_lost, mss) if board is not None else 0,
-        "retrans": _segments(board.resent.size, mss) if board is not None and not board.tail_end else 0,
+        "lost": _lost(c, board) if board is not None else 0,
+        "retrans": _resent(c, board) if board is not None and not board.tail_end else 0,
         "reordering": c.tcp.settings.reordering if c.rack is None else c.rack.reordering,
         "total_retrans": c.retransmissions,
         "bytes_acked": c.snd_una - c.iss - counts.passive,  # with the SYN of a connect and a FIN, as on Linux
@@ -297,6 +297,15 @@ def _counts(c: Connection) -> dict[str, int]:
 def _sacked(c: Connection, board: Scoreboard) -> int:
     early = sum(segments(c, start, end, _COUNTED) for start, end in board.sacked)
     return early + _segments(board.departed, c.mss)
+
+
+def _lost(c: Connection, board: Scoreboard) -> int:
+    again = 0 if board.tail_end else _resent(c, board) - _segments(board.resent.pardoned, c.mss)
+    return sum(segments(c, start, end, _COUNTED) for start, end in board.lost) + again
+
+
+def _resent(c: Connection, board: Scoreboard) -> int:
+    return sum(segments(c, part.start, part.end, _COUNTED) for part in board.resent.sent_since(-inf))
 
 
 def _segments(size: int, mss: int) -> int:

@@ -310,6 +310,12 @@ def _set_nodelay(socket: Any, value: int) -> None:
         socket.connection.push()  # also what is corked, as on Linux
 
 
+def _set_cork(socket: Any, value: int) -> None:
+    socket.options.cork = bool(value)
+    if not value and socket.connection is not None:
+        socket.connection.push(small=socket.options.nodelay)
+
+
 def _set_quick_ack(socket: Any, value: int) -> None:
     socket.options.quick_ack = bool(value)
     if socket.connection is not None:
@@ -383,7 +389,7 @@ STREAM: Final[Options] = {
     (n.SOL_SOCKET, n.SO_SNDBUFFORCE): Option(_not_readable, _force_send_buffer),
     (n.SOL_SOCKET, n.SO_MAX_PACING_RATE): Option(_get_max_pacing_rate, _set_max_pacing_rate, size=_INT.size, long=True),
     (n.IPPROTO_TCP, n.TCP_NODELAY): Option(lambda socket: int(socket.options.nodelay), _set_nodelay),
-    (n.IPPROTO_TCP, n.TCP_CORK): _flag("options.cork"),
+    (n.IPPROTO_TCP, n.TCP_CORK): Option(lambda socket: int(socket.options.cork), _set_cork),
     (n.IPPROTO_TCP, n.TCP_MAXSEG): Option(lambda socket: socket.segment_size(), _set_max_segment, 0, 32767),
     (n.IPPROTO_TCP, n.TCP_KEEPIDLE): Option(
         lambda socket: round(socket.options.keepalive_idle), _set_keepalive_idle, 1, 32767

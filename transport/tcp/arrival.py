@@ -83,7 +83,7 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
                 validation.window_changes(self)
         self.snd_wl1 = rcv_nxt
         self.snd_wl2 = self.snd_una
-        if self.persist_at < inf:
+        if self.persist_at < inf and (moved or not size):
             timers.probe_answered(self)
         self.heard_at = self.tcp.scheduler.now
         if size:

@@ -118,7 +118,6 @@ class Connection:
         "path",
         "peer_mss",
         "persist_at",
-        "persist_backoff",
         "persist_probes",
         "persist_since",
         "pieces",
@@ -253,7 +252,7 @@ class Connection:
         self.timer: Timer | None = None
         self.timer_when = inf
         self.retransmit_at = self.persist_at = self.acknowledge_at = self.keepalive_at = self.give_up_at = inf
-        self.persist_backoff = self.persist_probes = self.keepalive_probes = 0
+        self.persist_probes = self.keepalive_probes = 0
         #: When the peer's closed window was asked about first.
         self.persist_since = -inf
         self.heard_at = tcp.scheduler.now
@@ -388,10 +387,10 @@ class Connection:
                 self.room_wanted = True
         self.mark()
 
-    def push(self) -> None:
-        """Send what waits only for being a small segment."""
+    def push(self, *, small: bool = True) -> None:
+        """Send what waits only for more to come; or, with ``small``, for being a small segment."""
         if self.pieces is not None:
-            self.pieces.push_now = True
+            self.pieces.push_now, self.pieces.held_for = small, None
             self.mark()
 
     def write_urgent(self, data: Buffer) -> None:

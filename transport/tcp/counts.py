@@ -45,7 +45,8 @@ class Counts:
         #: Segments in that came before their turn.
         self.early_segments = 0
         self.data_segments_resent = self.bytes_resent = 0
-        #: SYNs and lone FINs, each once; and what segments on the way became more when they became smaller.
+        #: SYNs and lone FINs, each once; and what segments on the way became more when they became smaller, or fewer
+        #: when small ones were sent again as one.
         self.controls = 0
         #: When data were sent last, once a FIN was sent alone; else 0.
         self.data_sent_at = 0.0
@@ -70,10 +71,10 @@ class Counts:
         self.short = False
         self.short_time = self._short_since = 0.0
 
-    def timed_out(self, now: float) -> None:
+    def timed_out(self, now: float, *, again: bool) -> None:
         self.time_outs += 1
         self.rehashes += 1
-        if self.time_out_since is None:
+        if not again:
             self.time_out_recoveries += 1
             self.time_out_since = now
 

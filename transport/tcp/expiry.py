@@ -75,7 +75,7 @@ def _probe_window(c: Connection) -> None:
     limit = settings.orphan_retries if c.orphan else settings.retries
     tries = c.persist_probes
     if c.orphan and timers.longest_wait(c):
-        tries = max(tries, c.persist_backoff)  # nobody is left who would wait forever
+        tries = max(tries, c.rtt.backoff)  # nobody is left who would wait forever
     now, patience = c.tcp.scheduler.now, c.options.user_timeout
     if c.persist_since == -inf:
         c.persist_since = now
@@ -87,11 +87,11 @@ def _probe_window(c: Connection) -> None:
     if c.snd_wnd and segmentation.send_now(c):
         c.tail_probed = c.snd_max  # as on Linux, no other probe goes before the time-out
         c.retransmit_at = now + c.rtt.rto
-        c.persist_backoff = c.persist_probes = 0
+        c.rtt.backoff = c.persist_probes = 0
         c.persist_since = -inf
         return
     c.persist_probes += 1
-    c.persist_backoff += 1
+    c.rtt.backoff += 1
     output.probe(c)
     timers.set_persist(c)
 

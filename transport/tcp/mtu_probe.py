@@ -99,8 +99,7 @@ def _send(c: Connection, pieces: Pieces, search: Search, size: int) -> None:
         flags = ACK | PSH if first & PUSH else ACK
         pieces.drop_first()
     pieces.packets.append(search.end << 1 | bool(flags & PSH))
-    pieces.shorts.append((search.end, mss - size))  # it counts as one segment
-    pieces.padding += mss - size
+    pieces.count_short(search.end, mss - size)  # it counts as one segment
     c.snd_nxt = search.end
     c.mss = c.tso_size = size  # in one piece
     output.transmit(c, start, size, flags)
@@ -131,8 +130,7 @@ def _count_as_before(c: Connection, pieces: Pieces, before: int) -> None:
     for start, end in segmentation.packets(c):
         missing = -(-(end - start) // before) * c.mss - (end - start)
         if missing:
-            pieces.shorts.append((end, missing))
-            pieces.padding += missing
+            pieces.count_short(end, missing)
 
 
 def lost(c: Connection, search: Search, board: Scoreboard) -> bool:

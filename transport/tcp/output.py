@@ -112,6 +112,7 @@ def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
     board.resent.add(start, end, now)
     board.again.add(start, end)
     segmentation.part(c, start, end)
+    segmentation.join(c, start, end)
     last = c.buffer.end
     flags = ACK | PSH if segmentation.pushed_at(c, start, end) else ACK
     if end > last:

@@ -27,7 +27,7 @@ class Pieces:
 
     __slots__ = (
         "head",
-        "more",
+        "held_for",
         "most_out",
         "packets",
         "padded",
@@ -35,6 +35,7 @@ class Pieces:
         "push_now",
         "pushed",
         "queue",
+        "records",
         "shorts",
         "small",
         "usage_end",
@@ -57,8 +58,11 @@ class Pieces:
         #: the way, in bytes; in all there ever were; and for each such packet the number after it, and all up to it.
         self.padding = self.padded = 0
         self.shorts: list[tuple[int, int]] = []
-        #: The last write said that more comes (MSG_MORE).
-        self.more = False
+        #: Ends of records (MSG_EOR) that were not acknowledged when there was another one.
+        self.records: list[int] = []
+        #: The last write said that more comes (MSG_MORE): what had been heard then. As on Linux a small segment is held
+        #: back for it until an acknowledgment comes.
+        self.held_for: tuple[int, int, int] | None = None
         #: What waits goes out although it is small (TCP_NODELAY was set).
         self.push_now = False
         #: For validation.py: the most segments out in a window of data, and where that ends.
@@ -142,6 +146,10 @@ class Pieces:
     def pad(self, end: int, missing: int) -> None:
         """A packet up to ``end`` goes out that is so many bytes short of full segments."""
         self.small = end
+        self.count_short(end, missing)
+
+    def count_short(self, end: int, missing: int) -> None:
+        """The same, where that is no reason for another to wait."""
         self.padding += missing
         self.padded += missing
         self.shorts.append((end, self.padded))
@@ -168,6 +176,28 @@ class Pieces:
         if low == high:
             return 0
         return shorts[high - 1][1] - (shorts[low - 1][1] if low else self.padded - self.padding)
+
+    def reshape(self, start: int, end: int, packets: list[tuple[int, int]]) -> None:
+        """The packets between are others from now on: of each its end, and how much it is short of full segments."""
+        shorts, more = self.shorts, sum(missing for _, missing in packets) - self.missing(start, end)
+        low, high = bisect_right(shorts, (start, inf)), bisect_right(shorts, (end, inf))
+        rest, total = shorts[high:], shorts[low - 1][1] if low else self.padded - self.padding
+        del shorts[low:]
+        for after, missing in packets:
+            total += missing
+            shorts.append((after, total))
+        shorts += [(after, sum_ + more) for after, sum_ in rest]
+        self.padding += more
+        self.padded += more
+
+    def end_record(self, end: int, una: int) -> None:
+        """A record ends before ``end``; everything before ``una`` was acknowledged."""
+        self.records = [*self.records[bisect_right(self.records, una) :], end]
+
+    def record_after(self, start: int, most: int) -> int:
+        """Where the record of ``start`` ends, or ``most`` if that is first."""
+        index = bisect_right(self.records, start)
+        return min(most, self.records[index]) if index < len(self.records) else most
 
     def forget(self, una: int) -> None:
         """Everything before ``una`` was acknowledged, and there are many packets."""

@@ -172,7 +172,7 @@ def selectively_acknowledged(c: Connection, ack: int, echo: int, blocks: list[Ra
 def _is_duplicate_report(ack: int, blocks: list[Range]) -> bool:
     """Whether the first block is a DSACK (RFC 2883 §4)."""
     left, right = blocks[0]
-    return right <= ack or (len(blocks) > 1 and blocks[1][0] <= left and right <= blocks[1][1])
+    return left < ack or (len(blocks) > 1 and blocks[1][0] <= left and right <= blocks[1][1])
 
 
 def _report(c: Connection, block: Range) -> bool:
@@ -401,6 +401,8 @@ def _judge_timeout(c: Connection, board: Scoreboard, moved: int, echo: int, *, n
             c.recover = c.snd_max
             if c.snd_nxt < min(c.buffer.end, c.snd_una + c.snd_wnd):
                 board.doubtful = NEW_DATA  # (2.b)
+                if c.pieces is not None:
+                    c.pieces.push_now = True
                 return
             board.doubtful = NO
     if recovered:

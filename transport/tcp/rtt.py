@@ -47,7 +47,8 @@ class RoundTrip:
         self.rttvar = initial_rto / 4
         self.shortest = inf
         self.latest = 0.0
-        #: The time-out as it is now: doubled for each of the ``backoff`` time-outs since the last measurement.
+        #: The time-out as it is now: doubled for each of the ``backoff`` time-outs since the last measurement (which
+        #: probes of a closed window count in, too).
         self.rto = initial_rto
         self.backoff = 0
         #: When to probe for a lost tail (RFC 8985 §7.2), or 0 while such probes are off.

@@ -17,6 +17,7 @@ from . import mtu_probe, output, pacing, rack, sizes, timers, validation
 from .congestion import UNLIMITED
 from .header import ACK, FIN, PSH
 from .pieces import FEW, PUSH, RECORD, SHIFT, Pieces
+from .scoreboard import NEW_DATA, NO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,11 +48,19 @@ def written(c: Connection, *, more: bool, record: bool) -> None:
     pieces, end = c.pieces, c.buffer.end
     if pieces is None:
         pieces = c.pieces = Pieces(c.snd_nxt)
-    pieces.more = more
+    pieces.held_for = _heard(c) if more else None
+    if record:
+        pieces.end_record(end, c.snd_una)
     if c.snd_una == c.snd_max and c.tcp.scheduler.now - c.sent_at > c.rtt.rto:
         validation.after_idle(c)
     flags = 0 if more and not _overdue(c, pieces, end) else PUSH
     pieces.write(c.snd_nxt, end, c.size_goal, flags | RECORD if record else flags)
+
+
+def _heard(c: Connection) -> tuple[int, int, int]:
+    """What changes with each segment that arrives, unless it has the next data and nothing else that is news."""
+    counts = c.counts
+    return c.snd_una, c.snd_wnd, counts.segments_in - counts.data_segments_in + counts.early_segments
 
 
 def _overdue(c: Connection, pieces: Pieces, end: int) -> bool:
@@ -116,19 +125,22 @@ def send_data(c: Connection) -> None:
         output.transmit(c, end, 0, FIN | ACK)
     if c.snd_nxt > before:
         output.log(c, c.snd_nxt - before)
+    elif board is not None and board.doubtful == NEW_DATA and c.snd_max == c.recover:
+        board.doubtful = NO  # RFC 5682 §3.1 (2.b): there is no new data that could be sent
+        output.retransmit_lost(c, board)
     if c.room_wanted and c.snd_nxt == end and not c.cwnd_limited and not c.counts.short and not c.room:
         c.counts.run_short(True, c.tcp.scheduler.now)
     if c.snd_nxt < end + c.fin_queued and c.snd_nxt == c.snd_una and c.persist_at == inf:
-        c.persist_backoff = c.persist_probes = 0
+        c.persist_probes = 0
         c.persist_since = -inf
-        timers.set_persist(c)
+        timers.set_persist(c, first=True)
 
 
 def _send_written(c: Connection, pieces: Pieces) -> int:
     """Send what was written; why no more of it."""
     options = c.options
     nagle = _NODELAY if options.nodelay else 0
-    if options.cork or pieces.more:
+    if options.cork or (pieces.held_for is not None and pieces.held_for == _heard(c)):
         nagle |= _CORK
     if pieces.push_now:
         nagle |= _NOW
@@ -141,7 +153,7 @@ def _send_written(c: Connection, pieces: Pieces) -> int:
             why = _cut_written(c, pieces, nagle, most)
         if queue and why != _PACE and why != _SMALL:
             why = _send(c, pieces, nagle, most)
-    pieces.more = pieces.push_now = False
+    pieces.push_now = False
     return why
 
 
@@ -456,7 +468,8 @@ def segments(c: Connection, start: int, end: int, most: int) -> int:
     """In how many segments bytes from ``start`` to ``end``, which are on the way, were sent; packets after the first
     ``most`` count as one each."""
     pieces, mss = c.pieces, c.mss
-    if pieces is None or (pieces.small <= start and end <= c.buffer.end) or end <= start:
+    full = pieces is None or not pieces.shorts or pieces.shorts[-1][0] <= start
+    if pieces is None or (full and end <= c.buffer.end) or end <= start:
         return -(-(end - start) // mss)
     packets, written = pieces.packets, c.buffer.end
     index, last = bisect_right(packets, start << 1 | 1), bisect_right(packets, end << 1 | 1)
@@ -512,23 +525,46 @@ def whole(c: Connection, start: int, end: int) -> Range:
 
 def part(c: Connection, *numbers: int) -> None:
     """Packets end before ``numbers`` from now on, as a part of one was sent again by itself."""
-    packets = c.pieces.packets if c.pieces is not None else []
+    pieces, mss = c.pieces, c.mss
+    packets = pieces.packets if pieces is not None else []
     for number in numbers:
         index = bisect_left(packets, number << 1)
-        if index < len(packets) and packets[index] >> 1 != number and c.snd_una < number < c.buffer.end:
-            packets.insert(index, number << 1)
+        if index == len(packets) or packets[index] >> 1 == number or not c.snd_una < number < c.buffer.end:
+            continue
+        start, end = packets[index - 1] >> 1 if index else c.snd_una, packets[index] >> 1
+        packets.insert(index, number << 1)
+        size, rest = number - start, min(end, c.buffer.end) - number
+        if pieces is not None and size % mss:
+            pieces.reshape(start, end, [(number, -size % mss), (end, -rest % mss)])
+            c.counts.controls += -(-size // mss) + -(-rest // mss) - -(-(size + rest) // mss)
 
 
 def boundary(c: Connection, start: int, end: int) -> int:
     """Up to where, at most ``end``, bytes from ``start`` on go again as one packet, and the FIN behind them: packets
     stay what they were, but small ones are put together up to a segment (as Linux does)."""
-    packets = c.pieces.packets if c.pieces is not None else ()
+    pieces, written = c.pieces, c.buffer.end
+    packets = pieces.packets if pieces is not None else ()
     index = bisect_right(packets, start << 1 | 1)
-    if index == len(packets):
+    if pieces is None or index == len(packets):
         return end
-    at, written = packets[index] >> 1, c.buffer.end
+    at = packets[index] >> 1
     if min(at, written) - start < c.mss:
-        at = packets[bisect_right(packets, (start + c.mss) << 1 | 1, index) - 1] >> 1
-        if at == written < c.snd_max:
+        most = pieces.record_after(start, start + c.mss)
+        at = packets[bisect_right(packets, most << 1 | 1, index) - 1] >> 1
+        if at == written < c.snd_max and at not in pieces.records:
             at += 1
     return min(end, at)
+
+
+def join(c: Connection, start: int, end: int) -> None:
+    """What was sent again as one segment is one from now on, however many it was."""
+    pieces, size = c.pieces, min(end, c.buffer.end) - start
+    if pieces is None or size > c.mss:
+        return
+    packets = pieces.packets
+    low, high = bisect_right(packets, start << 1 | 1), bisect_left(packets, end << 1)
+    if low < high < len(packets):
+        packets[high] |= any(packet & 1 for packet in packets[low:high])
+        c.counts.controls -= high - low
+        del packets[low:high]
+        pieces.reshape(start, end, [(end, c.mss - size)])

@@ -40,7 +40,7 @@ def timed_out(c: Connection) -> None:
         c.end(c.soft_error or errno.ETIMEDOUT)
         return
     if not probing:
-        c.counts.timed_out(c.tcp.scheduler.now)
+        c.counts.timed_out(c.tcp.scheduler.now, again=c.retries > 0)
     c.tcp.counters["tcp.timeouts"] += 1
     if c.state in OPENING:
         if c.retries == 2 and c.path.valid:

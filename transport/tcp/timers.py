@@ -68,13 +68,13 @@ def probe_answered(c: Connection) -> None:
     else:
         c.persist_at = inf
         c.persist_since = -inf
-        c.persist_backoff = 0
+        c.rtt.backoff = 0
 
 
-def set_persist(c: Connection) -> None:
-    """Wait for the window, longer each time."""
+def set_persist(c: Connection, *, first: bool = False) -> None:
+    """Wait for the window, longer each time: as on Linux time-outs and probes are counted together."""
     now = c.tcp.scheduler.now
-    wait = min(_persist_wait(c), c.rtt.limits.max_rto)
+    wait = min(_persist_wait(c, 0 if first else c.rtt.backoff), c.rtt.limits.max_rto)
     limit = c.options.user_timeout
     if limit and c.persist_since > -inf:
         wait = min(wait, max(c.persist_since + limit - now, 0.001))
@@ -82,10 +82,10 @@ def set_persist(c: Connection) -> None:
     arm(c, c.persist_at)
 
 
-def _persist_wait(c: Connection) -> float:
-    return max(c.rtt.rto, _SHORTEST_PROBE) * (1 << min(c.persist_backoff, 16))
+def _persist_wait(c: Connection, doublings: int) -> float:
+    return max(c.rtt.rto, _SHORTEST_PROBE) * (1 << min(doublings, 16))
 
 
 def longest_wait(c: Connection) -> bool:
     """Whether probes of the window have become as rare as they will."""
-    return _persist_wait(c) >= c.rtt.limits.max_rto
+    return _persist_wait(c, c.rtt.backoff) >= c.rtt.limits.max_rto
