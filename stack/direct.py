@@ -331,13 +331,13 @@ class HostSocket(kernel.socket):
     def send(self, data: Any, flags: int = 0, /) -> int:
         view = memoryview(data).cast("B")
         if isinstance(self.calls, DatagramSocket):
-            return self._send_datagram([bytes(view)], None)
+            return self._send_datagram([bytes(view)], None, flags)
         return self._send(view, flags)
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         view = memoryview(data).cast("B")
         if isinstance(self.calls, DatagramSocket):
-            self._send_datagram([bytes(view)], None)
+            self._send_datagram([bytes(view)], None, flags)
             return
         if isinstance(data, bytes) and isinstance(self.calls, StreamSocket):
             self._send_frozen(view, flags)
@@ -353,7 +353,7 @@ class HostSocket(kernel.socket):
             return self.send(data, *arguments[:-1])
         address = arguments[-1]
         target = None if address is None else self._packed(address, "sendto")
-        return self._send_datagram([bytes(data)], target)
+        return self._send_datagram([bytes(data)], target, arguments[0] if len(arguments) > 1 else 0)
 
     def sendmsg(
         self, buffers: Iterable[Any], ancdata: Iterable[Any] = (), flags: int = 0, address: Any = None, /
@@ -362,7 +362,7 @@ class HostSocket(kernel.socket):
         if isinstance(self.calls, StreamSocket):
             return self._send(memoryview(data), flags, stamps_asked_for(control))
         target = None if address is None else self._packed(address, "sendmsg")
-        return self._send_datagram([data], target, control)
+        return self._send_datagram([data], target, flags, control)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         return int(self._sendfile_use_send(file, offset, count))  # type: ignore[attr-defined]
@@ -394,12 +394,12 @@ class HostSocket(kernel.socket):
             self._carrier.poke()
 
     def _send_datagram(
-        self, buffers: list[Buffer], target: tuple[Address, int] | None, control: Sequence[Control] = ()
+        self, buffers: list[Buffer], target: tuple[Address, int] | None, flags: int, control: Sequence[Control] = ()
     ) -> int:
         calls = self.calls
         assert isinstance(calls, DatagramSocket)
         self._check_open()
-        sent = calls.send(buffers, target, control)
+        sent = calls.send(buffers, target, control, flags)
         self._carrier.poke()
         return sent
 

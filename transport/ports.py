@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 #: Linux's net.ipv4.ip_local_port_range: the first and the last port.
 EPHEMERAL = (32768, 60999)
+_ANY_PORT: Final = (0, 0)
 
 
 class _Terms(NamedTuple):
@@ -87,9 +88,16 @@ class PortRegistry:
         return claim.port if claim else 0
 
     def bind(
-        self, address: Address, port: int, owner: Hashable, *, reuse: bool = False, reuseport: bool = False
+        self,
+        address: Address,
+        port: int,
+        owner: Hashable,
+        *,
+        reuse: bool = False,
+        reuseport: bool = False,
+        among: tuple[int, int] = _ANY_PORT,
     ) -> int:
-        """Claim a port for ``owner`` and return it; port 0 asks for an ephemeral one.
+        """Claim a port for ``owner`` and return it; port 0 asks for an ephemeral one, ``among`` these.
 
         ``address`` is packed, all zeros for the wildcard. Raises OSError EADDRINUSE where the port (or, for port 0,
         every port of the range) conflicts with another claim, EINVAL where the owner has a port already.
@@ -100,7 +108,7 @@ class PortRegistry:
         if port == 0:
             # Two claims that merely tolerate each other do not get the same port unasked.
             strict = _agreed(address, False, False, False)
-            port = next((port for port in self._candidates() if not self._conflict(port, strict)), 0)
+            port = next((port for port in self._candidates(among) if not self._conflict(port, strict)), 0)
         elif self._conflict(port, terms):
             port = 0
         if port == 0:
@@ -116,14 +124,15 @@ class PortRegistry:
         taken: Callable[[int], bool],
         *,
         reuse: bool = False,
+        among: tuple[int, int] = _ANY_PORT,
     ) -> int:
-        """Claim an ephemeral port for a connection from ``address`` to ``remote``, and return it.
+        """Claim an ephemeral port, ``among`` these, for a connection from ``address`` to ``remote``, and return it.
 
         Connections share a port as long as they go to different places: ``taken(port)`` says whether the connection
         from there exists. The order is RFC 6056 §3.3.3 (a keyed hash of the addresses, and a counter).
         Raises OSError EADDRNOTAVAIL where no port of the range is left.
         """
-        first, last = self.ephemeral
+        first, last = self._range(among)
         count = last - first + 1
         key = b"%b%b%d" % (address, remote[0], remote[1])
         offset = int.from_bytes(blake2b(key, digest_size=8, key=self._secret).digest())
@@ -192,9 +201,15 @@ class PortRegistry:
             else:
                 del self._ports[claim.port]
 
-    def _candidates(self) -> Iterator[int]:
-        """Every port of the range once, from a random one on (RFC 6056 §3.3.2)."""
+    def _range(self, among: tuple[int, int]) -> tuple[int, int]:
+        """The first and the last ephemeral port for an owner who has a range of his own: as on Linux an end of that
+        counts only if it lies within the host's."""
         first, last = self.ephemeral
+        return (among[0] if first <= among[0] <= last else first), (among[1] if first <= among[1] <= last else last)
+
+    def _candidates(self, among: tuple[int, int]) -> Iterator[int]:
+        """Every port of the range once, from a random one on (RFC 6056 §3.3.2)."""
+        first, last = self._range(among)
         count = last - first + 1
         start = self._random.randrange(count)
         for step in range(count):

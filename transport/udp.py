@@ -189,6 +189,7 @@ class UdpEndpoint:
         "failed",
         "hop_limit",
         "local",
+        "local_ports",
         "observer",
         "on_broadcast",
         "receive_buffer",
@@ -209,6 +210,8 @@ class UdpEndpoint:
         self.dropped = 0
         self.reuse = False
         self.reuseport = False
+        #: The first and the last port that may be chosen for it; 0: the host's.
+        self.local_ports = (0, 0)
         self.broadcast = False
         self.all_errors = False
         self.failed: Callable[[Failure], object] | None = None
@@ -237,7 +240,7 @@ class UdpEndpoint:
         """Take a local address and port (0: an ephemeral one). Raises OSError EADDRINUSE; EINVAL when bound already."""
         if self.local[1]:
             raise error(errno.EINVAL)
-        port = self._udp.ports.bind(address, port, self, reuse=self.reuse, reuseport=self.reuseport)
+        port = self._claim(address, port)
         self._called = True
         self.on_broadcast = self._udp.internet.is_broadcast(address)
         self._bound = address if any(address) and not self.on_broadcast else None
@@ -324,6 +327,10 @@ class UdpEndpoint:
             raise error(errno.ENOTCONN)
         return self._route(self.remote[0]).mtu
 
+    def mtu_to(self, destination: tuple[Address, int] | None) -> int:
+        """The MTU of the path to there, in bytes. Raises what `prepare` does."""
+        return self._prepare(self._destination(destination)).mtu
+
     def close(self) -> None:
         """Give back the port, forget what waits."""
         self._unlist()
@@ -367,10 +374,14 @@ class UdpEndpoint:
             return
         anywhere = bytes(len(address))
         try:
-            port = self._udp.ports.bind(anywhere, 0, self, reuse=self.reuse, reuseport=self.reuseport)
+            port = self._claim(anywhere, 0)
         except OSError:
             raise error(errno.EAGAIN) from None
         self._settle((anywhere, port), None)
+
+    def _claim(self, address: Address, port: int) -> int:
+        bind = self._udp.ports.bind
+        return bind(address, port, self, reuse=self.reuse, reuseport=self.reuseport, among=self.local_ports)
 
     def _settle(self, local: tuple[Address, int], remote: tuple[Address, int] | None) -> None:
         """Be found under these addresses from now on."""

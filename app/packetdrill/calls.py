@@ -16,7 +16,9 @@ from ...transport.tcp.state import State
 from . import files, polling, transfer
 from .constants import CONSTANTS
 from .errors import Unsupported
-from .process import Descriptor, Process, is_datagram, is_finishing
+from .opened import Descriptor, Opened, is_datagram
+from .pipes import PipeEnd
+from .process import Process, is_finishing
 from .syntax import Anything
 from .values import (
     address,
@@ -151,12 +153,10 @@ def _close(process: Process, fd: Expression) -> Waiting:
     found = process.table.pop(number(fd), None)
     if found is None:
         raise error(errno.EBADF)
-    if isinstance(found, Descriptor):
-        found.references -= 1
-        if found.references:
-            return 0
-        yield from _linger(process, found)
-        found.socket.close()
+    if process.let_go(found):
+        if isinstance(found, Descriptor):
+            yield from _linger(process, found)
+        found.let_go()
     return 0
 
 
@@ -210,10 +210,10 @@ def _getsockopt(
 
 
 def _fcntl(process: Process, fd: Expression, command: Expression, argument: Expression | None = None) -> Result:
-    descriptor = process.descriptor(fd)
+    descriptor = process.opened(fd)
     what = number(command)
     if what == fcntl.F_GETFL:
-        return os.O_RDWR | (os.O_NONBLOCK if descriptor.nonblocking else 0)
+        return _access(descriptor) | (os.O_NONBLOCK if descriptor.nonblocking else 0)
     if what == fcntl.F_GETFD:
         return int(number(fd) in process.closing_on_exec)
     if what == fcntl.F_SETFD and argument is not None:
@@ -229,15 +229,24 @@ def _fcntl(process: Process, fd: Expression, command: Expression, argument: Expr
     raise Unsupported(f"fcntl {show(command)}")
 
 
+def _access(opened: Opened) -> int:
+    if isinstance(opened, PipeEnd):
+        return os.O_WRONLY if opened.writes else os.O_RDONLY
+    return os.O_RDWR
+
+
 def _ioctl(process: Process, fd: Expression, request: Expression, value: Expression) -> int:
-    descriptor = process.descriptor(fd)
+    descriptor = process.opened(fd)
     what = number(request)
     if what == termios.FIONBIO:
         descriptor.nonblocking = bool(number(value))
         return 0
     if what not in _COUNTS:
         raise Unsupported(f"ioctl {show(request)}")
-    check_number("value", value, descriptor.socket.ioctl(what))
+    if isinstance(descriptor, PipeEnd) and what == n.SIOCINQ:
+        check_number("value", value, len(descriptor.pipe))
+        return 0
+    check_number("value", value, process.descriptor(fd).socket.ioctl(what))
     return 0
 
 

@@ -22,6 +22,9 @@ _PREFIX: Final = "tcpi_"
 _UNKNOWN: Final = (_PREFIX, "bbr_", "dctcp_", "tcpv_", "tcp_", "SK_MEMINFO_", "TCP")
 #: Of TCP_CC_INFO, if BBR controls congestion (include/uapi/linux/inet_diag.h).
 _BBR: Final = ("bbr_bw_lo", "bbr_bw_hi", "bbr_min_rtt", "bbr_pacing_gain", "bbr_cwnd_gain")
+#: The first numbers of SO_MEMINFO: of the others this stack keeps no account as Linux has it.
+_SIZES: Final = {0: "RMEM_ALLOC", 1: "RCVBUF", 3: "SNDBUF"}
+_MEMORY: Final = Layout("=4I")
 _BBR_INFO: Final = Layout(f"={len(_BBR)}I")
 
 
@@ -85,8 +88,8 @@ def info(value: bytes) -> dict[str, int]:
 
 def _more(socket: Asked) -> dict[str, int]:
     """What else assertions may be about: how large the socket's buffers are, and what BBR knows."""
-    sizes = {"SK_MEMINFO_RCVBUF": n.SO_RCVBUF, "SK_MEMINFO_SNDBUF": n.SO_SNDBUF}
-    found = {name: int.from_bytes(socket.getsockopt(n.SOL_SOCKET, what), sys.byteorder) for name, what in sizes.items()}
+    sizes = _MEMORY.unpack(socket.getsockopt(n.SOL_SOCKET, n.SO_MEMINFO)[: _MEMORY.size])
+    found = {f"SK_MEMINFO_{name}": sizes[place] for place, name in _SIZES.items()}
     told = socket.getsockopt(n.IPPROTO_TCP, n.TCP_CC_INFO)
     if len(told) == _BBR_INFO.size:
         found |= dict(zip(_BBR, _BBR_INFO.unpack(told), strict=True))

@@ -7,13 +7,15 @@ from struct import Struct as Layout
 from typing import TYPE_CHECKING, Final
 
 from ...stack.calls import numbers as n
+from ...stack.calls.statistics import read_statistics
 from .constants import CONSTANTS
 from .errors import Mismatch, Unsupported
-from .syntax import Anything, Array, Struct
+from .syntax import Anything, Array, Name, Struct
 from .values import check, integer_bytes, is_null, number, show
 
 if TYPE_CHECKING:
     from ...stack.calls.messages import Control
+    from .syntax import Expression
 
 #: struct timespec, and timeval, of 64 bits.
 _TIME: Final = Layout("=qq")
@@ -22,6 +24,9 @@ _ERROR: Final = Layout("=IBBBxII")
 _ERROR_FIELDS: Final = ("ee_errno", "ee_origin", "ee_type", "ee_code", "ee_info", "ee_data")
 #: struct sock_extended_err and the address of who reported it.
 _ERROR_SIZE: Final = 32
+#: Attributes that are times, in microseconds; and room for all.
+_TIMES: Final = frozenset(f"TCP_NLA_{name}" for name in ("BUSY", "RWND_LIMITED", "SNDBUF_LIMITED", "MIN_RTT", "SRTT"))
+_STATISTICS_SIZE: Final = 512
 _STATISTICS: Final = (CONSTANTS["SOL_SOCKET"], CONSTANTS["SCM_TIMESTAMPING_OPT_STATS"])
 _SECONDS: Final = frozenset({"scm_sec", "sec", "tv_sec"})
 
@@ -35,8 +40,6 @@ def expected_control(message: Struct) -> list[Struct]:
     found = [item for item in items if isinstance(item, Struct) and item.get("cmsg_data") is not None]
     if len(found) != len(items):
         raise Unsupported(f"control messages written as {show(written)}")
-    if any(_key(item) == _STATISTICS for item in found):
-        raise Unsupported("SCM_TIMESTAMPING_OPT_STATS")
     return found
 
 
@@ -52,7 +55,9 @@ def control_sizes(messages: list[Struct]) -> list[int]:
     sizes = []
     for message in messages:
         value = message.get("cmsg_data")
-        if not isinstance(value, Struct):
+        if _key(message) == _STATISTICS:
+            sizes.append(_STATISTICS_SIZE)
+        elif not isinstance(value, Struct):
             sizes.append(4)
         elif _is_error(value):
             sizes.append(_ERROR_SIZE)
@@ -81,7 +86,9 @@ def check_control(expected: list[Struct], actual: list[Control], began: float, t
     for message, (_, _, data) in zip(expected, actual, strict=True):
         value = message.get("cmsg_data")
         assert value is not None
-        if isinstance(value, Struct) and _is_error(value):
+        if _key(message) == _STATISTICS:
+            _check_statistics(value, data, tolerance)
+        elif isinstance(value, Struct) and _is_error(value):
             _check_error(value, data)
         elif isinstance(value, Struct):
             _check_time(value, _key(message)[1], data, began, tolerance)
@@ -102,6 +109,22 @@ def _check_error(value: Struct, data: bytes) -> None:
     for name, wanted in value.fields:
         if not isinstance(wanted, Anything):
             check(name, number(wanted), actual.get(name))
+
+
+def _check_statistics(value: Expression, data: bytes, tolerance: float) -> None:
+    """``{TCP_NLA_SND_CWND=10, …}``; a list of such; others than those named may be there."""
+    if isinstance(value, Array):
+        for item in value.items:
+            _check_statistics(item, data, tolerance)
+        return
+    actual = dict(read_statistics(data))
+    for name, wanted in value.fields if isinstance(value, Struct) else ():
+        kind = number(Name(name))
+        if kind not in actual:
+            raise Mismatch(f"no {name}")
+        off = abs(number(wanted) - actual[kind]) if not isinstance(wanted, Anything) else 0
+        if off > (tolerance * 1e6 if name in _TIMES else 0):
+            raise Mismatch(f"another {name}", show(wanted), str(actual[kind]))
 
 
 def _check_time(value: Struct, kind: int, data: bytes, began: float, tolerance: float) -> None:

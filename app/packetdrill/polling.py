@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 from ...transport.errors import error
 from .constants import CONSTANTS
 from .errors import Unsupported
-from .process import Descriptor, Epoll, Interest
+from .opened import Epoll, File, Interest
 from .syntax import Anything, Array, Number, Struct
 from .values import check, check_number, is_null, number, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .opened import Opened
     from .process import Process, Result
     from .program import Waiting
     from .syntax import Expression
@@ -58,11 +59,14 @@ def _poll(process: Process, entries: Expression, count: Expression, timeout: Exp
 
 
 def _returned(process: Process, struct: Struct) -> int:
-    opened = process.table.get(number(struct.get("fd") or Number(-1)))
-    if not isinstance(opened, Descriptor):
+    fd = number(struct.get("fd") or Number(-1))
+    if fd < 0:
+        return 0
+    opened = process.table.get(fd)
+    if opened is None:
         return select.POLLNVAL
     events = struct.get("events")
-    return opened.socket.readiness() & ((0 if events is None else number(events)) | _ALWAYS)
+    return opened.readiness() & ((0 if events is None else number(events)) | _ALWAYS)
 
 
 def structs(expression: Expression) -> list[Struct]:
@@ -90,9 +94,11 @@ def _epoll_create1(process: Process, flags: Expression) -> Result:
 def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: Expression, event: Expression) -> Result:
     instance = process.epoll(epoll)
     interests, key, what = instance.interests, number(fd), number(operation)
-    if process.table.get(key) is instance:
+    opened = process.opened(fd)
+    if opened is instance:
         raise error(errno.EINVAL)
-    process.descriptor(fd)
+    if isinstance(opened, File):
+        raise error(errno.EPERM)
     if what == _DELETE:
         if interests.pop(key, None) is None:
             raise error(errno.ENOENT)
@@ -108,7 +114,7 @@ def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: E
     if what == _MODIFY and interests[key].events & _EXCLUSIVE:
         raise error(errno.EINVAL)
     interests[key] = interest = Interest(events, event_data(struct))
-    if process.descriptor(fd).socket.readiness() & events:
+    if opened.readiness() & events:
         interest.queue()
     return 0
 
@@ -152,14 +158,14 @@ def show_events(events: list[tuple[int, int]]) -> str:
 def _ready(process: Process, instance: Epoll, most: int) -> list[tuple[int, int]]:
     """What is ready, in the order in which it became so, and note that it has been reported. What may be reported again
     goes behind the rest."""
-    waiting: list[tuple[Interest, Descriptor]] = []
+    waiting: list[tuple[Interest, Opened]] = []
     for key, interest in list(instance.interests.items()):
         opened = process.table.get(key)
-        if not isinstance(opened, Descriptor):
+        if opened is None:
             del instance.interests[key]  # closed
             continue
         seen = interest.events & _EDGE and interest.reported == opened.changes
-        if seen or not opened.socket.readiness() & interest.events:
+        if seen or not opened.readiness() & interest.events:
             interest.queued = -1
             continue
         if interest.queued < 0:
@@ -168,7 +174,7 @@ def _ready(process: Process, instance: Epoll, most: int) -> list[tuple[int, int]
     waiting.sort(key=lambda pair: pair[0].queued)
     found: list[tuple[int, int]] = []
     for interest, opened in waiting[:most]:
-        found.append((opened.socket.readiness() & interest.events, interest.data))
+        found.append((opened.readiness() & interest.events, interest.data))
         interest.reported = opened.changes
         interest.queue()
         if interest.events & _ONE_SHOT:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from ...stack.calls import StreamSocket
     from ...stack.calls.messages import Control
-    from .process import Descriptor, Process
+    from .opened import Descriptor
+    from .process import Process
     from .program import Waiting
     from .syntax import Expression
 
@@ -101,7 +102,7 @@ def _put(
     bits = _flags(flags, _SEND_FLAGS)
     socket = descriptor.socket
     if isinstance(socket, DatagramSocket):
-        return _put_datagram(process, socket, content, where, control)
+        return _put_datagram(process, socket, content, where, control, bits)
     wait = not (descriptor.nonblocking or bits & _MSG_DONTWAIT)
     target = _target(process, where) if bits & n.MSG_FASTOPEN else None
     stamped = stamps_asked_for(control)
@@ -162,13 +163,20 @@ def _put_stream(
 
 
 def _put_datagram(
-    process: Process, socket: DatagramSocket, content: bytes, where: Expression, control: Sequence[Control]
+    process: Process,
+    socket: DatagramSocket,
+    content: bytes,
+    where: Expression,
+    control: Sequence[Control],
+    flags: int,
 ) -> int:
     target = None
     if isinstance(where, Struct) or (isinstance(where, Anything) and socket.endpoint.remote is None):
         target = _target(process, where)
-    size = socket.send([content], target, control)
-    process.flows.udp_ports = socket.getsockname()[1], (target or socket.getpeername())[1]
+    size = socket.send([content], target, control, flags)
+    target = target or socket.endpoint.remote
+    if target is not None:
+        process.flows.udp_ports = socket.getsockname()[1], target[1]
     return size
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from ...transport.errors import error
 from ...transport.udp import Detailed
+from . import corked
 from . import numbers as n
 from .base import Socket
 from .messages import ExtendedError, Message, Report, failure_report, integer, stamps, stamps_asked_for
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ...net.address import Address
     from ...net.failure import Failure
     from ...transport.udp import UdpEndpoint
+    from .corked import Corked
     from .messages import Control
     from .table import Calls
 
@@ -40,7 +42,7 @@ _DETAILS: Final = (
 class DatagramSocket(Socket):
     """A UDP socket over ``endpoint``."""
 
-    __slots__ = ("_reuse", "_stamp_base", "_stamps", "endpoint")
+    __slots__ = ("_reuse", "_stamp_base", "_stamps", "corked", "endpoint")
 
     type = n.SOCK_DGRAM
     protocol = n.IPPROTO_UDP
@@ -53,6 +55,8 @@ class DatagramSocket(Socket):
         self.endpoint.failed = self._on_failure
         self._reuse = (False, False)
         self._stamps = self._stamp_base = 0
+        #: None unless data ever waited for more.
+        self.corked: Corked | None = None
 
     @property
     def connected(self) -> bool:
@@ -130,32 +134,71 @@ class DatagramSocket(Socket):
         buffers: Sequence[Buffer],
         destination: tuple[Address, int] | None = None,
         control: Sequence[Control] = (),
+        flags: int = 0,
     ) -> int:
         """Send one datagram and return its size; the buffers are not copied: they must not be changed any more.
 
-        Of control messages IP_TTL, IP_TOS and SO_TIMESTAMPING count, for this datagram.
+        Of control messages IP_TTL, IP_TOS, SO_TIMESTAMPING and UDP_SEGMENT count, for this datagram. With MSG_MORE, or
+        UDP_CORK, it waits for the data of the next call; then with UDP_SEGMENT it goes out as several.
 
         Raises OSError EDESTADDRREQ, EMSGSIZE, EACCES, ENETUNREACH, EINVAL (port 0), EPIPE (shut down), and what an ICMP
         error left (ECONNREFUSED).
         """
+        if not (flags or control or self.values or self.corked or self._shut):
+            return self.endpoint.send(buffers, destination if destination is None else self._target(destination))
+        if self.corked is not None or flags & n.MSG_MORE:
+            return corked.send(self, buffers, destination, control, flags)
+        return self.send_now(buffers, destination, control)
+
+    def send_now(
+        self,
+        buffers: Sequence[Buffer],
+        destination: tuple[Address, int] | None,
+        control: Sequence[Control],
+        *,
+        shut: bool = True,
+    ) -> int:
+        """The same without waiting for anything; ``shut``: not after shutdown."""
         if destination is not None:
             destination = self._target(destination)
-        if self._shut & 2:
-            self.endpoint.prepare(destination)
-            raise error(self.endpoint.take_error() or errno.EPIPE)
+        if shut and self._shut & 2:
+            self._refuse(destination)
         endpoint = self.endpoint
         if control:
             before = endpoint.hop_limit, endpoint.traffic_class
             _apply(endpoint, control)
             try:
-                size = endpoint.send(buffers, destination)
+                size = self._send_all(buffers, destination, control)
             finally:
                 endpoint.hop_limit, endpoint.traffic_class = before
         else:
-            size = endpoint.send(buffers, destination)
+            size = self._send_all(buffers, destination, control)
         if self.values:
             self._stamp(control)
         return size
+
+    def _send_all(
+        self, buffers: Sequence[Buffer], destination: tuple[Address, int] | None, control: Sequence[Control]
+    ) -> int:
+        """In one datagram, or several."""
+        endpoint = self.endpoint
+        size = corked.segment_size(self, control)
+        if not size or sum(map(len, buffers)) <= size:
+            return endpoint.send(buffers, destination)
+        pieces = corked.cut(buffers, size, endpoint.mtu_to(destination))
+        return sum(endpoint.send([piece], destination) for piece in pieces)
+
+    def check_sending(self, destination: tuple[Address, int] | None) -> None:
+        """Raises what `send` would, without sending; binds the socket as it would."""
+        target = None if destination is None else self._target(destination)
+        if self._shut & 2:
+            self._refuse(target)
+        self.endpoint.prepare(target)
+
+    def _refuse(self, destination: tuple[Address, int] | None) -> None:
+        """Raise what there is to say after shutdown."""
+        self.endpoint.prepare(destination)
+        raise error(self.endpoint.take_error() or errno.EPIPE)
 
     def _stamp(self, control: Sequence[Control]) -> None:
         """A datagram has gone out: SO_TIMESTAMPING's stamps of that."""

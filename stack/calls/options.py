@@ -15,11 +15,11 @@ from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from ...transport.errors import error
-from ...transport.tcp import timers
+from ...transport.tcp import timers, window
 from ...transport.tcp.controllers import CONTROLLERS
 from ...transport.tcp.ecn import CAPABLE
 from ...transport.tcp.settings import Timing
-from . import more_options, report_options
+from . import corked, more_options, report_options
 from . import numbers as n
 from .info import congestion_info, tcp_info
 from .option import INT_MAX, Option, Options, stored
@@ -32,6 +32,7 @@ _UINT: Final = Struct("=I")
 _ULONG: Final = Struct("=Q")
 _LINGER: Final = Struct("=ii")  # l_onoff, l_linger (seconds)
 _TIMEVAL: Final = Struct("=qq")
+_MEMORY: Final = Struct("=9I")
 _TIMEVAL_SIZE: Final = _TIMEVAL.size
 #: Linux's SOCK_MIN_RCVBUF and SOCK_MIN_SNDBUF, in bytes, as getsockopt reports them: doubled.
 _MIN_RECEIVE_BUFFER: Final = 2304
@@ -356,6 +357,37 @@ def _get_defer_accept(socket: Any) -> int:
     return int(_handshake_time_outs(socket, socket.options.defer_accept)[-1])
 
 
+def _port_range(path: str) -> Option:
+    """IP_LOCAL_PORT_RANGE: the last port in the upper half, the first one in the lower; 0: the host's."""
+    read, write = attrgetter(path), _writer(path, lambda value: (value & 0xFFFF, value >> 16))
+
+    def change(socket: Any, value: bytes) -> None:
+        if len(value) != _UINT.size:
+            raise error(errno.EINVAL)
+        (number,) = _UINT.unpack(value)
+        if 0 < number >> 16 < number & 0xFFFF:
+            raise error(errno.EINVAL)
+        write(socket, number)
+
+    return Option(lambda socket: _UINT.pack(read(socket)[1] << 16 | read(socket)[0]), change, size=1)
+
+
+def _stream_memory(socket: Any) -> bytes:
+    """What SO_MEMINFO tells: what received data cost, the buffers' sizes, and what waits to be acknowledged."""
+    connection = socket.connection
+    received = window.used(connection) if connection is not None else 0
+    return _MEMORY.pack(
+        received, _get_receive_buffer(socket), 0, _get_send_buffer(socket), 0, socket.unacknowledged,
+        0, 0, 0,
+    )  # fmt: skip
+
+
+def _datagram_memory(socket: Any) -> bytes:
+    endpoint = socket.endpoint
+    send_buffer = socket.integer_option(n.SOL_SOCKET, n.SO_SNDBUF, _DATAGRAM_SEND_BUFFER)
+    return _MEMORY.pack(endpoint.queued, endpoint.receive_buffer, 0, send_buffer, 0, 0, 0, 0, endpoint.dropped)
+
+
 _COMMON: Final[Options] = {
     **report_options.COMMON,
     **more_options.COMMON,
@@ -379,6 +411,8 @@ STREAM: Final[Options] = {
     **_COMMON,
     **report_options.STREAM,
     **more_options.STREAM,
+    (n.SOL_SOCKET, n.SO_MEMINFO): Option(_stream_memory),
+    (n.IPPROTO_IP, n.IP_LOCAL_PORT_RANGE): _port_range("options.local_ports"),
     (n.SOL_SOCKET, n.SO_REUSEADDR): _flag("options.reuse"),
     (n.SOL_SOCKET, n.SO_REUSEPORT): _flag("reuseport"),
     (n.SOL_SOCKET, n.SO_KEEPALIVE): _flag("options.keepalive"),
@@ -424,6 +458,9 @@ STREAM: Final[Options] = {
 
 DATAGRAM: Final[Options] = {
     **_COMMON,
+    **corked.OPTIONS,
+    (n.SOL_SOCKET, n.SO_MEMINFO): Option(_datagram_memory),
+    (n.IPPROTO_IP, n.IP_LOCAL_PORT_RANGE): _port_range("endpoint.local_ports"),
     (n.SOL_SOCKET, n.SO_REUSEADDR): _flag("endpoint.reuse"),
     (n.SOL_SOCKET, n.SO_REUSEPORT): _flag("endpoint.reuseport"),
     **stored(n.SOL_SOCKET, n.SO_KEEPALIVE, switch=True),

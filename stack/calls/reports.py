@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 from ...transport.tcp.watched_buffer import unwatch, watch
 from . import numbers as n
 from .messages import ExtendedError, Report, stamps
+from .statistics import statistics
 
 if TYPE_CHECKING:
     from ...transport.tcp.connection import Connection
+    from .messages import Control
     from .stream import StreamSocket
 
 _ENOMSG: Final = 42
@@ -31,11 +33,11 @@ class Stamped:
         self.number = number
         self._key = key
 
-    def sent(self) -> None:
+    def sent(self, size: int) -> None:
         if self._wanted & n.SOF_TIMESTAMPING_TX_SCHED:
-            self._reports.stamp(n.SCM_TSTAMP_SCHED, self._key)
+            self._reports.stamp(n.SCM_TSTAMP_SCHED, self._key, size)
         if self._wanted & n.SOF_TIMESTAMPING_TX_SOFTWARE:
-            self._reports.stamp(n.SCM_TSTAMP_SND, self._key)
+            self._reports.stamp(n.SCM_TSTAMP_SND, self._key, size)
 
     def acknowledged(self) -> None:
         if self._wanted & n.SOF_TIMESTAMPING_TX_ACK:
@@ -53,7 +55,7 @@ class Lent:
         self.first = self.last = first
         self.number = number
 
-    def sent(self) -> None:
+    def sent(self, size: int) -> None:
         """It stays lent."""
 
     def acknowledged(self) -> None:
@@ -97,11 +99,17 @@ class Reports:
         self._loans += 1
         watch(connection, last)
 
-    def stamp(self, kind: int, key: int) -> None:
+    def stamp(self, kind: int, key: int, going: int = 0) -> None:
+        """``going``: the size of the packet that goes out, if that is what is stamped."""
         socket = self._socket
         data = key if socket.timestamping & n.SOF_TIMESTAMPING_OPT_ID else 0
         failure = ExtendedError(_ENOMSG, n.SO_EE_ORIGIN_TIMESTAMPING, info=kind, data=data)
-        socket.report(Report(failure, control=(stamps(socket.calls.wall_clock()),)))
+        told: tuple[Control, ...] = (stamps(socket.calls.wall_clock()),)
+        known = b""
+        if socket.timestamping & n.SOF_TIMESTAMPING_OPT_STATS:  # as on Linux they are the data, too
+            known = statistics(socket, going)
+            told += ((n.SOL_SOCKET, n.SCM_TIMESTAMPING_OPT_STATS, known),)
+        socket.report(Report(failure, known, control=told))
 
     def returned(self, lent: Lent) -> None:
         """The memory of some writes is free: one report for all that are neighbors (MSG_ZEROCOPY's notifications)."""

@@ -507,8 +507,8 @@ class StreamSocket(Socket):
     # inside
 
     def _bind(self, address: Address, port: int) -> None:
-        ports = self.calls.host.tcp.ports
-        port = ports.bind(address, port, self, reuse=self.options.reuse, reuseport=self.reuseport)
+        options, bind = self.options, self.calls.host.tcp.ports.bind
+        port = bind(address, port, self, reuse=options.reuse, reuseport=self.reuseport, among=options.local_ports)
         self._bound = self._name = address, port
 
     def _drop_port(self) -> None:
@@ -539,7 +539,7 @@ class StreamSocket(Socket):
             listener.close()
         self._phase = _Phase.UNCONNECTED
         self._drop_port()
-        self._name = self._bound
+        self._name = self._bound[0], self._name[1]  # as on Linux the port that it had is shown on
         self._shut = 0
         self.connected = self._error_taken = self._over = False
         if self._reports is not None:

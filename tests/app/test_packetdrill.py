@@ -253,12 +253,6 @@ def test_what_may_go_wrong() -> None:
         ("0 fork() = 3", "fork"),
         ("0 socket(..., SOCK_DGRAM, IPPROTO_ICMP) = 3", "IPPROTO_ICMP"),
         ("0 socket(..., SOCK_STREAM, IPPROTO_MPTCP) = 3", "IPPROTO_MPTCP"),
-        (
-            f"{SERVER}+0 recvmsg(4, {{msg_name(...)=..., msg_iov(1)=[{{...,0}}], msg_flags=0, msg_control=[{{"
-            "cmsg_level=SOL_SOCKET, cmsg_type=SCM_TIMESTAMPING_OPT_STATS, cmsg_data={TCP_NLA_BUSY=1}}]}, "
-            "MSG_ERRQUEUE) = 0",
-            "SCM_TIMESTAMPING_OPT_STATS",
-        ),
         (f"{LISTEN}+0 setsockopt(3, IPPROTO_TCP, TCP_REPAIR, [1], 4) = 0", "TCP_REPAIR"),
         (f"{LISTEN}+0 send(3, ..., 1, MSG_PROXY) = 1", "MSG_PROXY"),
         (f"{LISTEN}+0 setsockopt(3, SOL_SOCKET, SO_NO_SUCH, [1], 4) = 0", "SO_NO_SUCH"),

@@ -387,7 +387,7 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
 def _keep(c: Connection) -> bool:
     """Whether there is memory for more. If not, the window is closed: what the peer may send has turned out to
     need more than it should."""
-    used = c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
+    used = window.used(c)
     if used <= c.rcv_buffer or window.make_room(c):
         return True
     if c.readable:  # reading will open it again

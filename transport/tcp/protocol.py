@@ -104,7 +104,7 @@ class Tcp:
             return not self._free(_key(address, port, remote))
 
         if not port:
-            port = self.ports.connect(address, remote, claim, taken, reuse=options.reuse)
+            port = self.ports.connect(address, remote, claim, taken, reuse=options.reuse, among=options.local_ports)
         elif taken(port):
             raise error(errno.EADDRNOTAVAIL)
         else:

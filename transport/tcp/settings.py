@@ -228,6 +228,8 @@ class TcpOptions:
     failed: Callable[[Failure], object] | None = None
     #: Whether an address pair may be bound while TIME-WAIT holds it (SO_REUSEADDR).
     reuse: bool = False
+    #: The first and the last port that may be chosen for a connection; 0: the host's (IP_LOCAL_PORT_RANGE).
+    local_ports: tuple[int, int] = (0, 0)
 
     def inherited(self) -> TcpOptions:
         """A copy for a listener's new connection; how many SYNs with data it takes is the listener's alone, and as on

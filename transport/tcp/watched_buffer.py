@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """What wants to know of one byte."""
 
-    def sent(self) -> None:
-        """A segment with the byte goes out; also when it is sent again."""
+    def sent(self, size: int) -> None:
+        """A packet of ``size`` bytes with the byte goes out; also when it is sent again."""
 
     def acknowledged(self) -> None:
         """The peer has everything up to the byte."""
@@ -39,7 +39,7 @@ class WatchedBuffer(SendBuffer):
             end = start + size
             for number, watcher in list(self.watched):
                 if start <= number < end:
-                    watcher.sent()
+                    watcher.sent(size)
         return super().slices(start, size)
 
     def acknowledge(self, una: int) -> None:

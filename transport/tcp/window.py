@@ -121,6 +121,11 @@ def space(c: Connection) -> int:
     return max(c.rcv_buffer - used, 0) * c.rcv_ratio >> _RATIO_BITS
 
 
+def used(c: Connection) -> int:
+    """The memory that received data take."""
+    return c.rcv_charge + (c.reassembly.charge if c.reassembly is not None else 0)
+
+
 def full_space(c: Connection) -> int:
     """How much data there were room for if none waited."""
     return c.rcv_buffer * c.rcv_ratio >> _RATIO_BITS

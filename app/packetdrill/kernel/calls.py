@@ -7,6 +7,7 @@ import fcntl
 import os
 import struct
 import termios
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from ....stack.calls import numbers as n
@@ -224,7 +225,9 @@ def _is_loose(descriptor: int) -> bool:
 
 
 def _note_datagram(program: KernelProgram, descriptor: int, target: bytes | None) -> None:
-    if _is_datagram(descriptor):
+    if not _is_datagram(descriptor):
+        return
+    with suppress(OSError):
         remote = (target and system.read_address(target)) or system.getpeername(descriptor)
         program.flows.udp_ports = system.getsockname(descriptor)[1], remote[1]
 
@@ -305,8 +308,11 @@ def _poll(program: KernelProgram, entries: Expression, count: Expression, timeou
     asked = structs(entries)
     room = ctypes.create_string_buffer(_POLL.size * len(asked))
     for index, struct_ in enumerate(asked):
-        fd = program.descriptor(struct_.get("fd") or Number(-1))
-        _POLL.pack_into(room, index * _POLL.size, fd if fd >= 0 else _unused(), _events(struct_), 0)
+        asked_for = struct_.get("fd") or Number(-1)
+        fd = program.descriptor(asked_for) if number(asked_for) >= 0 else -1
+        if fd < 0 <= number(asked_for):
+            fd = _unused()
+        _POLL.pack_into(room, index * _POLL.size, fd, _events(struct_), 0)
     result = call("poll", room, len(asked), number(timeout))
     for index, struct_ in enumerate(asked):
         returned = _POLL.unpack_from(room, index * _POLL.size)[2]
