@@ -28,6 +28,14 @@ _ERROR_SIZE: Final = 32
 _TIMES: Final = frozenset(f"TCP_NLA_{name}" for name in ("BUSY", "RWND_LIMITED", "SNDBUF_LIMITED", "MIN_RTT", "SRTT"))
 _STATISTICS_SIZE: Final = 512
 _STATISTICS: Final = (CONSTANTS["SOL_SOCKET"], CONSTANTS["SCM_TIMESTAMPING_OPT_STATS"])
+#: Of messages whose data the script does not say.
+_SIZES: Final = {
+    (n.SOL_SOCKET, n.SCM_TIMESTAMPING): _STAMPING_SIZE,
+    (n.SOL_SOCKET, n.SO_TIMESTAMP): _TIME.size,
+    (n.SOL_SOCKET, n.SO_TIMESTAMPNS): _TIME.size,
+    (n.IPPROTO_IP, n.IP_RECVERR): _ERROR_SIZE,
+    (n.IPPROTO_IP, n.IP_PKTINFO): 12,
+}
 _SECONDS: Final = frozenset({"scm_sec", "sec", "tv_sec"})
 
 
@@ -57,6 +65,8 @@ def control_sizes(messages: list[Struct]) -> list[int]:
         value = message.get("cmsg_data")
         if _key(message) == _STATISTICS:
             sizes.append(_STATISTICS_SIZE)
+        elif isinstance(value, Anything):
+            sizes.append(_SIZES.get(_key(message), 4))
         elif not isinstance(value, Struct):
             sizes.append(4)
         elif _is_error(value):

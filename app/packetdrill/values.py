@@ -88,7 +88,7 @@ def option_value(expression: Expression, size: int) -> bytes:
         return b"".join(integer_bytes(number(item)) for item in expression.items)
     if isinstance(expression, Array) and expression.items and isinstance(expression.items[0], Struct | Text):
         return option_value(expression.items[0], size)
-    return integer_bytes(number(expression))[: max(size, 0)]
+    return integer_bytes(number(expression)).ljust(min(size, _MAX_STRUCT), b"\0")[: max(size, 0)]
 
 
 def option_size(size: Expression, value: Expression) -> int:

@@ -124,6 +124,13 @@ class Socket:
         self.error_queue.put(report)
         self.wake()
 
+    def report_returned(self, first: int, last: int) -> None:
+        """The memory of calls with MSG_ZEROCOPY is free, from the ``first`` to the ``last``."""
+        if self.error_queue is None:
+            self.error_queue = ErrorQueue()
+        self.error_queue.put_returned(first, last)
+        self.wake()
+
     def receive_error(self, size: int) -> Message:
         """recvmsg with MSG_ERRQUEUE: what waits in the error queue (ip(7)), with its stamp if those are asked for now.
         Raises OSError EAGAIN."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Of a UDP header, in bytes.
 _HEADER_SIZE: Final = 8
+#: With that of IP.
+_HEADERS_SIZE: Final = 28
 #: Options that ask for what a datagram's packet said.
 _DETAILS: Final = (
     (n.IPPROTO_IP, n.IP_PKTINFO),
@@ -42,7 +44,7 @@ _DETAILS: Final = (
 class DatagramSocket(Socket):
     """A UDP socket over ``endpoint``."""
 
-    __slots__ = ("_reuse", "_stamp_base", "_stamps", "corked", "endpoint")
+    __slots__ = ("_loans", "_reuse", "_stamp_base", "_stamps", "corked", "endpoint")
 
     type = n.SOCK_DGRAM
     protocol = n.IPPROTO_UDP
@@ -55,6 +57,8 @@ class DatagramSocket(Socket):
         self.endpoint.failed = self._on_failure
         self._reuse = (False, False)
         self._stamps = self._stamp_base = 0
+        #: How many calls there were with MSG_ZEROCOPY.
+        self._loans = 0
         #: None unless data ever waited for more.
         self.corked: Corked | None = None
 
@@ -139,7 +143,8 @@ class DatagramSocket(Socket):
         """Send one datagram and return its size; the buffers are not copied: they must not be changed any more.
 
         Of control messages IP_TTL, IP_TOS, SO_TIMESTAMPING and UDP_SEGMENT count, for this datagram. With MSG_MORE, or
-        UDP_CORK, it waits for the data of the next call; then with UDP_SEGMENT it goes out as several.
+        UDP_CORK, it waits for the data of the next call; then with UDP_SEGMENT it goes out as several. With
+        MSG_ZEROCOPY and SO_ZEROCOPY the error queue says that the memory is free.
 
         Raises OSError EDESTADDRREQ, EMSGSIZE, EACCES, ENETUNREACH, EINVAL (port 0), EPIPE (shut down), and what an ICMP
         error left (ECONNREFUSED).
@@ -147,8 +152,13 @@ class DatagramSocket(Socket):
         if not (flags or control or self.values or self.corked or self._shut):
             return self.endpoint.send(buffers, destination if destination is None else self._target(destination))
         if self.corked is not None or flags & n.MSG_MORE:
-            return corked.send(self, buffers, destination, control, flags)
-        return self.send_now(buffers, destination, control)
+            size = corked.send(self, buffers, destination, control, flags)
+        else:
+            size = self.send_now(buffers, destination, control)
+        if flags & n.MSG_ZEROCOPY and self.integer_option(n.SOL_SOCKET, n.SO_ZEROCOPY):
+            self.report_returned(self._loans, self._loans)
+            self._loans += 1
+        return size
 
     def send_now(
         self,
@@ -174,7 +184,7 @@ class DatagramSocket(Socket):
         else:
             size = self._send_all(buffers, destination, control)
         if self.values:
-            self._stamp(control)
+            self._stamp(buffers, control)
         return size
 
     def _send_all(
@@ -200,12 +210,15 @@ class DatagramSocket(Socket):
         self.endpoint.prepare(destination)
         raise error(self.endpoint.take_error() or errno.EPIPE)
 
-    def _stamp(self, control: Sequence[Control]) -> None:
-        """A datagram has gone out: SO_TIMESTAMPING's stamps of that."""
+    def _stamp(self, buffers: Sequence[Buffer], control: Sequence[Control]) -> None:
+        """A datagram has gone out: SO_TIMESTAMPING's stamps of that. Unless they shall come alone they come with the
+        datagram and the place of its headers."""
         asked = stamps_asked_for(control)
         flags = self.timestamping
         wanted = flags if asked is None else asked
         reported = (stamps(self.calls.wall_clock()),)
+        alone = not wanted or flags & n.SOF_TIMESTAMPING_OPT_TSONLY
+        data = b"" if alone else b"".join((bytes(_HEADERS_SIZE), *buffers))
         number = self._stamps - self._stamp_base if flags & n.SOF_TIMESTAMPING_OPT_ID else 0
         for bit, kind in (
             (n.SOF_TIMESTAMPING_TX_SCHED, n.SCM_TSTAMP_SCHED),
@@ -213,7 +226,7 @@ class DatagramSocket(Socket):
         ):
             if wanted & bit:
                 failure = ExtendedError(errno.ENOMSG, n.SO_EE_ORIGIN_TIMESTAMPING, info=kind, data=number)
-                self.report(Report(failure, control=reported))
+                self.report(Report(failure, data, control=reported))
         self._stamps += bool(wanted & n.SOF_TIMESTAMPING_TX_RECORD_MASK)
 
     def count_stamps(self, *, from_end: bool) -> None:

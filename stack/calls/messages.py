@@ -24,6 +24,7 @@ _INT: Final = Struct("=i")
 _TIME: Final = Struct("=qq")  # struct timespec and struct timeval on 64 bits
 _EXTENDED_ERROR: Final = Struct("=IBBBBII")  # errno, origin, type, code, padding, info, data
 _SOCKADDR_SIZE: Final = 16
+_UINT: Final = (1 << 32) - 1
 
 
 class Message(NamedTuple):
@@ -70,10 +71,6 @@ class ErrorQueue:
         return len(self._reports)
 
     @property
-    def last(self) -> Report | None:
-        return self._reports[-1] if self._reports else None
-
-    @property
     def next_errno(self) -> int:
         """The errno of the report that comes next, if it is about a datagram that failed; else 0."""
         report = self._reports[0] if self._reports else None
@@ -82,8 +79,15 @@ class ErrorQueue:
     def put(self, report: Report) -> None:
         self._reports.append(report)
 
-    def replace_last(self, report: Report) -> None:
-        self._reports[-1] = report
+    def put_returned(self, first: int, last: int) -> None:
+        """MSG_ZEROCOPY's notification: the memory of calls with these numbers is free. Neighbors have one report."""
+        before = self._reports[-1].error if self._reports else None
+        if before and before.origin == n.SO_EE_ORIGIN_ZEROCOPY and before.data + 1 & _UINT == first:
+            self._reports[-1] = Report(before._replace(data=last))
+            return
+        # What is sent is a copy of what the program has: no card reads a program's memory here.
+        found = ExtendedError(0, n.SO_EE_ORIGIN_ZEROCOPY, 0, n.SO_EE_CODE_ZEROCOPY_COPIED, first, last)
+        self.put(Report(found))
 
     def take(self, size: int) -> Message:
         """recvmsg with MSG_ERRQUEUE: at most ``size`` bytes of data. Raises OSError EAGAIN when nothing waits."""

@@ -14,34 +14,41 @@ from .messages import ExtendedError, Report, stamps
 from .statistics import statistics
 
 if TYPE_CHECKING:
+    from ...link.packet import Buffer
     from ...transport.tcp.connection import Connection
     from .messages import Control
     from .stream import StreamSocket
 
 _ENOMSG: Final = 42
+#: Of IP and TCP, without options.
+_HEADERS: Final = 40
+_TIMESTAMPS: Final = 12
 _UINT: Final = (1 << 32) - 1
 
 
 class Stamped:
     """A write whose last byte is stamped, as the bits ``wanted`` of SO_TIMESTAMPING say."""
 
-    __slots__ = ("_key", "_reports", "_wanted", "number")
+    __slots__ = ("_key", "_payload", "_reports", "_wanted", "number")
 
     def __init__(self, reports: Reports, wanted: int, number: int, key: int) -> None:
         self._reports = reports
         self._wanted = wanted
         self.number = number
         self._key = key
+        #: Of the packet that the byte went out in last.
+        self._payload = b""
 
-    def sent(self, size: int) -> None:
+    def sent(self, payload: list[Buffer]) -> None:
+        self._payload = b"".join(payload)
         if self._wanted & n.SOF_TIMESTAMPING_TX_SCHED:
-            self._reports.stamp(n.SCM_TSTAMP_SCHED, self._key, size)
+            self._reports.stamp(n.SCM_TSTAMP_SCHED, self._key, self._payload)
         if self._wanted & n.SOF_TIMESTAMPING_TX_SOFTWARE:
-            self._reports.stamp(n.SCM_TSTAMP_SND, self._key, size)
+            self._reports.stamp(n.SCM_TSTAMP_SND, self._key, self._payload)
 
     def acknowledged(self) -> None:
         if self._wanted & n.SOF_TIMESTAMPING_TX_ACK:
-            self._reports.stamp(n.SCM_TSTAMP_ACK, self._key)
+            self._reports.stamp(n.SCM_TSTAMP_ACK, self._key, self._payload)
 
 
 class Lent:
@@ -55,7 +62,7 @@ class Lent:
         self.first = self.last = first
         self.number = number
 
-    def sent(self, size: int) -> None:
+    def sent(self, payload: list[Buffer]) -> None:
         """It stays lent."""
 
     def acknowledged(self) -> None:
@@ -99,38 +106,31 @@ class Reports:
         self._loans += 1
         watch(connection, last)
 
-    def stamp(self, kind: int, key: int, going: int = 0) -> None:
-        """``going``: the size of the packet that goes out, if that is what is stamped."""
-        socket = self._socket
+    def stamp(self, kind: int, key: int, payload: bytes) -> None:
+        """A packet with this payload goes out, or was acknowledged. Unless the stamp shall come alone it comes with the
+        payload, and where the packet goes out with the place of its headers."""
+        socket, connection = self._socket, self._socket.connection
+        going = kind != n.SCM_TSTAMP_ACK
         data = key if socket.timestamping & n.SOF_TIMESTAMPING_OPT_ID else 0
         failure = ExtendedError(_ENOMSG, n.SO_EE_ORIGIN_TIMESTAMPING, info=kind, data=data)
         told: tuple[Control, ...] = (stamps(socket.calls.wall_clock()),)
-        known = b""
+        known = payload
+        if socket.timestamping & n.SOF_TIMESTAMPING_OPT_TSONLY:
+            known = b""
+        elif going:
+            options = _TIMESTAMPS if connection is not None and connection.timestamps else 0
+            known = bytes(_HEADERS + options) + payload
         if socket.timestamping & n.SOF_TIMESTAMPING_OPT_STATS:  # as on Linux they are the data, too
-            known = statistics(socket, going)
+            known = statistics(socket, len(payload) if going else 0)
             told += ((n.SOL_SOCKET, n.SCM_TIMESTAMPING_OPT_STATS, known),)
         socket.report(Report(failure, known, control=told))
 
     def returned(self, lent: Lent) -> None:
-        """The memory of some writes is free: one report for all that are neighbors (MSG_ZEROCOPY's notifications)."""
+        """The memory of some writes is free."""
         if lent not in self._lent:
             return
         self._lent.remove(lent)
-        socket = self._socket
-        queue = socket.error_queue
-        before = queue.last.error if queue is not None and queue.last is not None else None
-        if (
-            queue is not None
-            and before is not None
-            and before.origin == n.SO_EE_ORIGIN_ZEROCOPY
-            and (before.data + 1) & _UINT == lent.first
-        ):
-            queue.replace_last(Report(before._replace(data=lent.last)))
-            socket.wake()
-            return
-        # What is sent is a copy of what the program has: no card reads a program's memory here.
-        failure = ExtendedError(0, n.SO_EE_ORIGIN_ZEROCOPY, 0, n.SO_EE_CODE_ZEROCOPY_COPIED, lent.first, lent.last)
-        socket.report(Report(failure))
+        self._socket.report_returned(lent.first, lent.last)
 
     def return_all(self) -> None:
         """The connection has ended: nothing is lent any more."""

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 class Watcher(Protocol):
     """What wants to know of one byte."""
 
-    def sent(self, size: int) -> None:
-        """A packet of ``size`` bytes with the byte goes out; also when it is sent again."""
+    def sent(self, payload: list[Buffer]) -> None:
+        """A packet with the byte goes out; also when it is sent again."""
 
     def acknowledged(self) -> None:
         """The peer has everything up to the byte."""
@@ -35,12 +35,13 @@ class WatchedBuffer(SendBuffer):
         self.watched: list[tuple[int, Watcher]] = []
 
     def slices(self, start: int, size: int) -> list[Buffer]:
+        payload = super().slices(start, size)
         if self.watched and size:
             end = start + size
             for number, watcher in list(self.watched):
                 if start <= number < end:
-                    watcher.sent(size)
-        return super().slices(start, size)
+                    watcher.sent(payload)
+        return payload
 
     def acknowledge(self, una: int) -> None:
         super().acknowledge(una)
