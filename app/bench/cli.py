@@ -22,7 +22,7 @@ from .measures import MEASURES, RATIOS, Measure, compare
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-REPETITIONS: Final = 3
+REPETITIONS: Final = 5
 #: The length of a sample, in seconds.
 SECONDS: Final = 0.7
 SYSTEMS: Final = ("kernel", "netower", "inline")
@@ -36,7 +36,7 @@ TUNNEL_SIZE: Final = 100
 @click.option(
     "--repeat",
     type=click.IntRange(1),
-    help="Samples of a figure.  [default: 3; --path: 1 to 4, by the loss]",
+    help="Samples of a figure.  [default: 5; --path: 1 to 4, by the loss]",
 )
 @click.option(
     "--only",
