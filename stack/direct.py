@@ -339,8 +339,8 @@ class HostSocket(kernel.socket):
         if isinstance(self.calls, DatagramSocket):
             self._send_datagram([bytes(view)], None, flags)
             return
-        if isinstance(data, bytes) and isinstance(self.calls, StreamSocket):
-            self._send_frozen(view, flags)
+        if isinstance(data, bytes) and isinstance(self.calls, StreamSocket) and not self.calls.values:
+            self._send_frozen(view, flags)  # no option asks for reports of what is sent
             return
         sent = 0
         while sent < len(view):

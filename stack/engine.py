@@ -159,6 +159,5 @@ class Engine:
     def _receive(self, interface: Interface, _events: int) -> None:
         try:
             self.host.receive(interface)
-        except OSError as error:  # ENETDOWN: the link is gone for good
-            log.warning("%s: %s", interface.name, error.strerror)
-            self.host.detach(interface)
+        except OSError as failure:
+            self.host.lose(interface, failure)

@@ -6,6 +6,7 @@ the engine does that on epoll and the machine's clock, a simulated network on a 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Final
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ..link import Link
     from ..net.interface import Interface
     from ..net.routing import RoutingTable
+
+log = logging.getLogger(__name__)
 
 #: Frames that are taken from one link before the others have their turn.
 BATCH: Final = 64
@@ -101,6 +104,11 @@ class Host:
         if interface in self._in_memory:
             self._in_memory.remove(interface)
 
+    def lose(self, interface: Interface, failure: OSError) -> None:
+        """A link is gone for good (ENETDOWN): the host goes on without it."""
+        log.warning("%s: %s", interface.name, failure.strerror)
+        self.detach(interface)
+
     def advance(self, now: float) -> None:
         """Begin a batch: tell the host the time, in seconds on a clock that never goes back. Due timers run."""
         self.scheduler.advance(now)
@@ -123,7 +131,12 @@ class Host:
         for _ in range(_ROUNDS):
             received = 0
             for interface in self._in_memory:
-                packet = interface.link.receive_packet()
+                try:
+                    packet = interface.link.receive_packet()
+                except OSError as failure:
+                    self.lose(interface, failure)
+                    received += 1
+                    break
                 if packet is not None:
                     interface.receive(packet)
                     received += 1 + self.receive(interface)

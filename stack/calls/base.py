@@ -118,10 +118,12 @@ class Socket:
         return self.integer_option(n.SOL_SOCKET, n.SO_TIMESTAMPING)
 
     def report(self, report: Report) -> None:
-        """Something for the error queue."""
+        """Something for the error queue, which has the room that SO_RCVBUF gives."""
         if self.error_queue is None:
             self.error_queue = ErrorQueue()
-        self.error_queue.put(report)
+        room = self.option_table[n.SOL_SOCKET, n.SO_RCVBUF].get(self)
+        assert isinstance(room, int)
+        self.error_queue.put(report, room)
         self.wake()
 
     def report_returned(self, first: int, last: int) -> None:

@@ -24,6 +24,8 @@ _INT: Final = Struct("=i")
 _TIME: Final = Struct("=qq")  # struct timespec and struct timeval on 64 bits
 _EXTENDED_ERROR: Final = Struct("=IBBBBII")  # errno, origin, type, code, padding, info, data
 _SOCKADDR_SIZE: Final = 16
+#: What keeping a report costs beside its data, in bytes.
+_OVERHEAD: Final = 512
 _UINT: Final = (1 << 32) - 1
 
 
@@ -60,12 +62,13 @@ class Report(NamedTuple):
 
 
 class ErrorQueue:
-    """The error queue of one socket."""
+    """The error queue of one socket. ``memory`` is what waits, in bytes, and what keeping it costs."""
 
-    __slots__ = ("_reports",)
+    __slots__ = ("_reports", "memory")
 
     def __init__(self) -> None:
         self._reports: deque[Report] = deque()
+        self.memory = 0
 
     def __len__(self) -> int:
         return len(self._reports)
@@ -76,24 +79,32 @@ class ErrorQueue:
         report = self._reports[0] if self._reports else None
         return report.error.errno if report and report.error.origin in _FAILURES else 0
 
-    def put(self, report: Report) -> None:
+    def put(self, report: Report, room: int) -> None:
+        """Add a report, unless the memory would reach ``room`` with it: as on Linux it is lost then."""
+        if self.memory + len(report.data) + _OVERHEAD < room:
+            self._add(report)
+
+    def _add(self, report: Report) -> None:
+        self.memory += len(report.data) + _OVERHEAD
         self._reports.append(report)
 
     def put_returned(self, first: int, last: int) -> None:
-        """MSG_ZEROCOPY's notification: the memory of calls with these numbers is free. Neighbors have one report."""
+        """MSG_ZEROCOPY's notification: the memory of calls with these numbers is free. Neighbors have one report, and
+        none is ever lost."""
         before = self._reports[-1].error if self._reports else None
         if before and before.origin == n.SO_EE_ORIGIN_ZEROCOPY and before.data + 1 & _UINT == first:
             self._reports[-1] = Report(before._replace(data=last))
             return
         # What is sent is a copy of what the program has: no card reads a program's memory here.
         found = ExtendedError(0, n.SO_EE_ORIGIN_ZEROCOPY, 0, n.SO_EE_CODE_ZEROCOPY_COPIED, first, last)
-        self.put(Report(found))
+        self._add(Report(found))
 
     def take(self, size: int) -> Message:
         """recvmsg with MSG_ERRQUEUE: at most ``size`` bytes of data. Raises OSError EAGAIN when nothing waits."""
         if not self._reports:
             raise error(errno.EAGAIN)
         report = self._reports.popleft()
+        self.memory -= len(report.data) + _OVERHEAD
         flags = n.MSG_ERRQUEUE | (n.MSG_TRUNC if len(report.data) > size else 0)
         value = _EXTENDED_ERROR.pack(*report.error[:4], 0, *report.error[4:]) + _sockaddr(report.offender)
         control = [*report.control, (n.IPPROTO_IP, n.IP_RECVERR, value)]

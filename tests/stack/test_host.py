@@ -37,6 +37,17 @@ def test_attach_and_detach() -> None:
     host.pump()
 
 
+def test_a_link_that_is_closed_under_a_host_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    host = Host("a", random=Random(1))
+    gone, here = Wire().ends[0], Wire().ends[0]
+    host.attach(gone, "10.0.0.2/24", name="gone")
+    host.attach(here, "10.1.0.2/24", name="here")
+    gone.close()
+    host.pump()
+    assert [interface.name for interface in host.interfaces] == ["lo", "here"]
+    assert caplog.messages == ["gone: the link is closed"]
+
+
 def test_the_agenda_is_the_hosts() -> None:
     host = Host("a", random=Random(1))
     assert host.next_event() is None

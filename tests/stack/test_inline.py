@@ -94,8 +94,8 @@ def test_messages_with_control(ends: tuple[InlineHost, InlineHost]) -> None:
         before = time.time()
         assert client.sendmsg([b"01234", b"56789"], stamped) == 10
         assert client.recv(100) == b"done"
-        _, control, flags, _ = client.recvmsg(0, 1000, n.MSG_ERRQUEUE)
-        assert flags == n.MSG_ERRQUEUE
+        data, control, flags, _ = client.recvmsg(100, 1000, n.MSG_ERRQUEUE)
+        assert (data, flags) == (b"0123456789", n.MSG_ERRQUEUE)
         assert [(level, kind) for level, kind, _ in control] == [
             (kernel.SOL_SOCKET, n.SCM_TIMESTAMPING),
             (0, n.IP_RECVERR),
@@ -118,7 +118,26 @@ def test_an_error_queue_that_nobody_reads_keeps_no_call_from_waiting(ends: tuple
             client.settimeout(0.01)
             with pytest.raises(TimeoutError):
                 client.recv(1)
-            assert client.recvmsg(0, 1000, n.MSG_ERRQUEUE)[2] == n.MSG_ERRQUEUE
+            assert client.recvmsg(100, 1000, n.MSG_ERRQUEUE)[2] == n.MSG_ERRQUEUE
+        thread.join()
+
+
+def test_reports_that_nobody_reads_have_the_room_of_the_receive_buffer(ends: tuple[InlineHost, InlineHost]) -> None:
+    here, there = ends
+    with there.create_server(("10.0.0.2", 80)):
+        thread = together(there, lambda host: host.run(0.5))
+        with here.create_connection(("10.0.0.2", 80), timeout=5) as client:
+            client.setsockopt(kernel.SOL_SOCKET, kernel.SO_RCVBUF, 4000)
+            client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, 1)
+            bits = n.SOF_TIMESTAMPING_SOFTWARE | n.SOF_TIMESTAMPING_TX_SOFTWARE
+            client.setsockopt(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, bits)
+            for _ in range(20):
+                client.sendall(bytes(1000))
+            found = 0
+            with pytest.raises(BlockingIOError):
+                while client.recvmsg(1000, 1000, n.MSG_ERRQUEUE)[0]:
+                    found += 1
+            assert 1 < found < 8
         thread.join()
 
 
