@@ -332,6 +332,8 @@ def _set_window_clamp(socket: Any, value: int) -> None:
     if not value and (socket.connection is not None or socket.listening):
         raise error(errno.EINVAL)
     socket.options.window_clamp = max(value, _MIN_RECEIVE_BUFFER // 2) if value else 0
+    if value and socket.connection is not None:
+        socket.connection.clamp_window(value)
 
 
 def _get_window_clamp(socket: Any) -> int:

@@ -136,8 +136,7 @@ def test_the_window_can_be_clamped_later() -> None:
     peer.data(bytes(1400))
     connection.consume(connection.readable)
     peer.seen()
-    connection.options.window_clamp = 4000
-    connection.options_changed()
+    connection.clamp_window(4000)
     windows = []
     for _ in range(80):
         peer.data(bytes(1400))

@@ -221,10 +221,10 @@ def _refuse(c: Connection, segment: Segment) -> None:
     if segment.flags & SYN:
         c.tcp.challenge(c)  # RFC 5961 §4.2
         return
-    if not segment.length and c.tcp.is_too_soon(c):  # RFC 5961 §7
-        return
     if c.state is State.SYN_RECEIVED and c.listener is not None:
         opening.tell(c, segment)
+        return
+    if not segment.length and c.tcp.is_too_soon(c):  # RFC 5961 §7
         return
     if segment.length and segment.seq < c.rcv_nxt:
         _comes_again(c, segment)
@@ -270,7 +270,7 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
     if c.state is State.SYN_RECEIVED:
         if not opening.completed(c, segment):
             return False
-    elif not max(c.snd_una - c.max_snd_wnd, c.iss + 1) <= ack <= c.snd_max:
+    elif not max(c.snd_una - c.max_snd_wnd, c.iss + c.counts.passive) <= ack <= c.snd_max:
         c.tcp.challenge(c)  # RFC 5961 §5.2
         return False
     c.heard_at = c.tcp.scheduler.now
@@ -379,9 +379,11 @@ def _out_of_order(c: Connection, segment: Segment, payload: memoryview) -> None:
         if c.sack:
             sack.early(c, c.reassembly, segment.seq, segment.seq + size)
         else:
-            # RFC 5681 §4.2: a duplicate ACK for each segment, at once, so that the peer can tell how many arrived.
-            for _ in range(min(segment.count, 3)):
+            # RFC 5681 §4.2: a duplicate ACK for each segment, at once, so that the peer can tell how many arrived. The
+            # last one may ride on data.
+            for _ in range(min(segment.count, 3) - (not c.must_acknowledge)):
                 output.acknowledge(c)
+            c.must_acknowledge = True
 
 
 def _keep(c: Connection) -> bool:

@@ -338,6 +338,7 @@ class Connection:
     receive = arrival.receive
     consume = window.consume
     make_room = window.make_room_for
+    clamp_window = window.clamp
     acknowledge_quickly = acks.choose
     wake = expiry.wake
 

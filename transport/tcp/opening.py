@@ -165,13 +165,15 @@ def expected(c: Connection, segment: Segment) -> bool:
         c.tcp.refuse(segment.packet, segment.flags, segment.seq, segment.ack, segment.length)
         return False
     if segment.seq == c.irs and flags == SYN | ACK:
+        if passive:
+            tell(c, segment)  # RFC 5961 §4.2
+            return False
         # In a simultaneous open the peer's SYN comes twice, then with the ACK of ours (RFC 9293 §3.5, figure 8).
-        if passive or segment.ack == c.snd_max:
+        if segment.ack == c.snd_max:
             segment.flags &= ~SYN
             segment.seq += 1
-            if not passive:
-                c.must_acknowledge = True
-                sack.again(c, c.irs, c.rcv_nxt)
+            c.must_acknowledge = True
+            sack.again(c, c.irs, c.rcv_nxt)
     elif segment.seq == c.irs and flags == SYN and passive:
         _answer_again(c)
         return False
@@ -182,14 +184,16 @@ def expected(c: Connection, segment: Segment) -> bool:
             c.end(errno.ECONNRESET)
         return False
     if passive and not c.early and _echoes_nonsense(c, segment):
-        if not c.tcp.is_too_soon(c):
-            tell(c, segment)
+        tell(c, segment)
         return False
     return True
 
 
 def tell(c: Connection, segment: Segment) -> None:
-    """Answer a segment that does not end the handshake by an ACK, with the window that our SYN and ACK offered."""
+    """Answer a segment that does not end the handshake by an ACK, with the window that our SYN and ACK offered; not too
+    often those that may be such answers themselves (RFC 5961 §7)."""
+    if (not segment.length or segment.flags & SYN) and c.tcp.is_too_soon(c):
+        return
     offered = min((c.rcv_adv - c.rcv_acked) >> c.rcv_shift, 65535)
     stamps = build_timestamps(output.timestamp(c), c.ts_recent) if c.timestamps else b""
     tos = c.options.traffic_class

@@ -210,7 +210,7 @@ class TcpOptions:
     #: The most unsent bytes that a connection takes from its user; 0: what the send buffer holds.
     notsent_low_water: int = 0
     #: The most that is offered as receive window, in bytes, until the peer's segments turn out to be larger than
-    #: thought (as on Linux); 0: what the buffer holds.
+    #: thought (as on Linux); 0: what the buffer holds. Of a living connection: `Connection.clamp_window`.
     window_clamp: int = 0
     #: A listener takes data in this many SYNs whose handshake is not over (RFC 7413); 0: in none.
     fast_open: int = 0

@@ -197,12 +197,8 @@ def initial_space(c: Connection) -> int:
 
 
 def options_changed(c: Connection) -> None:
-    """SO_RCVBUF or TCP_WINDOW_CLAMP were set."""
-    options = c.options
-    if options.receive_buffer:
-        c.rcv_buffer = options.receive_buffer
-    if options.window_clamp:
-        clamp(c, options.window_clamp)
+    """SO_RCVBUF may have been set."""
+    c.rcv_buffer = c.options.receive_buffer or c.rcv_buffer
 
 
 def make_room_for(self: Connection, size: int) -> None:
@@ -213,14 +209,14 @@ def make_room_for(self: Connection, size: int) -> None:
         self.rcv_clamp = max(self.rcv_clamp, size)
 
 
-def clamp(c: Connection, most: int) -> None:
-    """Offer no more than ``most`` from now on."""
+def clamp(self: Connection, most: int) -> None:
+    """Offer no more than ``most`` bytes from now on, and not only until the window grows (TCP_WINDOW_CLAMP)."""
     most = max(most, _LEAST_CLAMP)
-    if most < c.rcv_clamp:
-        c.rcv_ssthresh = min(c.rcv_ssthresh, most)
-    elif most > c.rcv_clamp:
-        c.rcv_ssthresh = max(c.rcv_ssthresh, min(c.rcv_adv - c.rcv_acked, most))
-    c.rcv_clamp = most
+    if most < self.rcv_clamp:
+        self.rcv_ssthresh = min(self.rcv_ssthresh, most)
+    elif most > self.rcv_clamp:
+        self.rcv_ssthresh = max(self.rcv_ssthresh, min(self.rcv_adv - self.rcv_acked, most))
+    self.rcv_clamp = most
 
 
 # -- what goes out -----------------------------------------------------------------------------------------------------
