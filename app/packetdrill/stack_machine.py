@@ -60,6 +60,7 @@ class StackMachine(Machine):
         self.host.tcp.fast_open.set_key(sysctl.fast_open_key(FAST_OPEN_KEY))
         self.host.tcp.settings.measure_rates = True
         self.host.tcp.settings.quick_after_gap = False  # nor does Linux
+        self.host.tcp.settings.soft_errors_end_handshakes = True  # as Linux has it
         self.link = OffloadingLink(self._capture, mtu=configuration.mtu)
         self.interface = self.host.attach(self.link, f"{configuration.local_ip}/{configuration.prefix}", name="tun0")
         self.host.routes.add("default", via=configuration.via, interface=self.interface)

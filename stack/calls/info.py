@@ -205,6 +205,8 @@ def _congestion_state(c: Connection) -> int:
         return _CA_RECOVERY
     if board is not None and board.reducing >= 0:
         return _CA_CWR
+    if c.retransmissions and c.snd_una == c.iss + 1 and not (c.sack or c.counts.passive):
+        return _CA_LOSS  # the SYN was lost; without SACK more has to arrive to end that
     return _CA_DISORDER if board is not None and board.outside else _CA_OPEN
 
 

@@ -46,6 +46,8 @@ _TINY_MSS: Final = 88
 #: A pushed segment with less than this needs no look at what it may say: every MSS is larger.
 _LITTLE: Final = 64
 _DUPLICATES: Final = 3
+#: Smaller segments do not let the window grow, unless they come early.
+_GROWING: Final = 128
 _TIMESTAMPS_SIZE: Final = 12
 _ENDS: Final = FIN | SYN | PSH | URG
 
@@ -80,7 +82,7 @@ def arrived(c: Connection, size: int, full: int, header: int, flags: int, echo: 
         c.ato = min(ato / 2 + gap, c.rtt.rto)
     elif gap > c.rtt.rto:
         quicken(c, c.tcp.settings.quick_acks)  # the peer may have restarted slowly
-    if c.rcv_ssthresh < c.rcv_clamp:
+    if c.rcv_ssthresh < c.rcv_clamp and size >= _GROWING:
         window.grow(c, size, header - HEADER_SIZE)
 
 

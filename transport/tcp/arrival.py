@@ -344,10 +344,11 @@ def _text_arrives(c: Connection, segment: Segment) -> None:
             c.fin_seq = end
         return
     if end > c.rcv_nxt:
-        if not _keep(c) and c.readable:
-            return  # else what is early takes all the memory, and would wait for this forever
         if seq < c.rcv_nxt:
             sack.again(c, seq, c.rcv_nxt)
+            c.rcv_tail = 0  # as on Linux it gets memory of its own
+        if not _keep(c) and c.readable:
+            return  # else what is early takes all the memory, and would wait for this forever
         deliver(c, payload[c.rcv_nxt - seq :])
         full, echo = segment.packet.segment_size or len(payload), segment.options.timestamp_echo
         acks.arrived(c, len(payload), full, segment.header_size, segment.flags, echo)
@@ -421,7 +422,8 @@ def _fin_arrives(c: Connection) -> None:
     c.rcv_nxt += 1
     c.fin_seq = -1
     c.at_end = True
-    c.reassembly = None
+    c.reassembly = c.dsack = None
+    c.telling = False  # as on Linux, what came twice either
     if c.state is State.ESTABLISHED:
         c.pingpong = acks.PINGPONG  # our FIN may follow at once, and carry the acknowledgment
     else:

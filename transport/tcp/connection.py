@@ -436,9 +436,10 @@ class Connection:
     def abort(self) -> None:
         """ABORT (RFC 9293 §3.10.5): RST, and the connection is gone; what was written and not sent is lost."""
         self.observer = None
-        self.reset()
+        lost = self.readable > 0
         self.received, self.kept = window.NOTHING, window.NOTHING_KEPT
-        self.readable = 0
+        self.readable = self.rcv_charge = 0
+        self.reset(lost=lost)
 
     def options_changed(self) -> None:
         """Act on a change in ``options`` (nodelay and cork off send what they held back; keep-alive starts)."""
@@ -520,9 +521,10 @@ class Connection:
             return False
         return True
 
-    def reset(self, error: int = 0) -> None:
-        """End the connection with a RST, if the peer may know of it (RFC 9293 §3.10.5)."""
-        if self.state in _RESET_ON_ABORT:
+    def reset(self, error: int = 0, *, lost: bool = False) -> None:
+        """End the connection with a RST, if the peer may know of it (RFC 9293 §3.10.5), or has to know that data were
+        ``lost`` (RFC 2525 §2.17)."""
+        if self.state in _RESET_ON_ABORT or (lost and self.state not in _SILENT):
             output.transmit(self, output.empty_seq(self), 0, RST | ACK)
         self.end(error)
 

@@ -50,10 +50,10 @@ def empty_seq(c: Connection) -> int:
     """The sequence number of a segment without data: one that the peer accepts.
 
     That is after all that was ever sent, also while it is being sent again, unless it lies beyond a window that has
-    closed since (or beyond the octet that probed it).
+    closed since (or beyond the octet that probed it). As on Linux it may lie beyond by less than a unit of our scale.
     """
     edge = c.snd_una + c.snd_wnd
-    return c.snd_max if c.snd_max < edge else max(edge, c.snd_una)
+    return c.snd_max if c.snd_max < edge + (1 << c.rcv_shift) else max(edge, c.snd_una)
 
 
 def log(c: Connection, size: int) -> None:

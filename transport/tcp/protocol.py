@@ -207,15 +207,13 @@ class Tcp:
             return
         if failure.errno == errno.EMSGSIZE:
             timeouts.too_big(c)
-        elif c.state is State.SYN_SENT:
+        elif c.state is State.SYN_SENT or (c.listener is not None and (not c.early or c.listener.waits(c))):
             if c.options.failed is not None:
                 c.options.failed(failure)
-            if failure.hard or failure.reporter is None:
+            if self._ends_handshake(c, failure):
                 c.end(failure.errno)
             else:
                 c.soft_error = failure.errno
-        elif c.early and failure.hard and c.listener is not None and c.listener.waits(c):
-            c.end(failure.errno)  # nobody has accepted it yet
         elif c.options.failed is not None:
             c.error = failure.errno  # the user wants to know of it at once, and decides himself what to do
             c.tell()
@@ -223,6 +221,15 @@ class Tcp:
             c.soft_error = failure.errno
             if (failure.kind, failure.code) in _NO_WAY:
                 timeouts.no_way(c, failure.quote)
+
+    def _ends_handshake(self, c: Connection, failure: Failure) -> bool:
+        """Whether an ICMP error ends a handshake: a soft one only where that is wanted (RFC 9293 §3.9.2.2, MUST-56)."""
+        softly = self.settings.soft_errors_end_handshakes
+        if c.listener is None:
+            return softly or failure.hard or failure.reporter is None
+        if c.early:
+            return softly or failure.hard
+        return softly and (failure.kind != UNREACHABLE or (failure.kind, failure.code) in _NO_WAY)
 
     def vouches(self, source: Address, destination: Address, quote: bytes) -> bool:
         """Whether the segment that an ICMP error quotes is on the way (RFC 5927 §4.1). A SYN and ACK is too small for

@@ -83,6 +83,8 @@ class TcpSettings:
     abort_on_overflow: bool = False
     #: Connections of listeners answer with the type of service that the SYN had (tcp_reflect_tos).
     reflect_tos: bool = False
+    #: A soft ICMP error ends an attempt to connect, and a handshake of a listener, as on Linux (RFC 5461 §2.2).
+    soft_errors_end_handshakes: bool = False
     #: The receive window may shrink when memory turns out to hold less (tcp_shrink_window).
     shrink_window: bool = False
     #: New sockets let routers fragment what they send; 0: they learn the path's MTU (ip_no_pmtu_disc).

@@ -95,13 +95,15 @@ def _probe(c: Connection) -> bool:
     """Send a new segment, or the last one again (RFC 8985 §7.3), unless the peer's window has shrunk below it."""
     c.tail_probed = c.snd_max
     if not segmentation.send_one(c):
-        start = segmentation.last_segment(c)
-        if c.snd_una + c.snd_wnd <= start != c.snd_una:
+        start, end, edge = segmentation.last_segment(c), c.snd_max, c.snd_una + c.snd_wnd
+        if edge <= start != c.snd_una:
             return False
+        if start < edge < c.buffer.end:
+            end = edge
         board = recovery.board_of(c)
         board.tail_end = c.snd_max
         board.timed_at = c.tcp.scheduler.now
-        output.retransmit(c, board, start, c.snd_max)
+        output.retransmit(c, board, start, end)
     if c.pacer is not None:
         c.pacer.charge(c, c.mss)
     c.tcp.counters["tcp.tail_probes"] += 1

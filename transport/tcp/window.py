@@ -45,8 +45,6 @@ _TINY_MSS: Final = 88
 #: What waits where nothing does: an empty deque takes 600 bytes, and most connections are idle.
 NOTHING: Final[deque[memoryview]] = deque(maxlen=0)
 NOTHING_KEPT: Final[list[tuple[int, int]]] = []
-#: Segments smaller than this do not let the window grow.
-_GROWING: Final = 128
 
 
 @lru_cache(maxsize=1024)
@@ -294,7 +292,7 @@ def grow(c: Connection, size: int, options: int) -> None:
     """Data of ``size`` bytes came, with so many of TCP options; if they were worth their memory, the peer may send more
     while there is room."""
     room = min(c.rcv_clamp, space(c)) - c.rcv_ssthresh
-    if room <= 0 or size < _GROWING:
+    if room <= 0:
         return
     memory = cost(size + options) * c.rcv_ratio >> _RATIO_BITS
     step = 2 * c.advertised_mss if memory <= size else _cautious_step(c, memory, size)
