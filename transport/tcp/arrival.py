@@ -242,7 +242,10 @@ def _comes_again(c: Connection, segment: Segment) -> None:
 def _reset_arrives(c: Connection, segment: Segment) -> None:
     """Second, check the RST bit (RFC 9293 §3.10.7.4, RFC 5961 §3.2)."""
     if segment.seq != c.rcv_nxt and segment.seq != _end_of_early_data(c):
-        c.tcp.challenge(c)
+        if c.state is State.SYN_RECEIVED and c.listener is not None:
+            opening.tell(c, segment)
+        else:
+            c.tcp.challenge(c)
     else:
         _reset(c)
 
@@ -401,8 +404,11 @@ def _keep(c: Connection) -> bool:
 
 def _fill(c: Connection, reassembly: Reassembly) -> None:
     before, charge = reassembly.size, reassembly.charge
-    if (twice := reassembly.before(c.rcv_nxt)) is not None and c.dsack is None:
-        sack.again(c, *twice)
+    twice, passed = reassembly.before(c.rcv_nxt), 0 <= c.fin_seq < c.rcv_nxt
+    if twice is not None and c.dsack is None:
+        sack.again(c, twice[0], twice[1] + (passed and twice[1] == c.fin_seq))
+    if passed:
+        c.fin_seq = -1  # as on Linux, what was sent later counts
     pieces = reassembly.take(c.rcv_nxt, c.fin_seq)
     reassembly.charge = charge * reassembly.size // before if before else 0
     moved, size = charge - reassembly.charge, sum(map(len, pieces))

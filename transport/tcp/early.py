@@ -56,7 +56,7 @@ def prepare(c: Connection) -> None:
 def room(c: Connection) -> int:
     """How much data our SYN takes along, in bytes (RFC 7413 §4.2.1)."""
     known = c.tcp.fast_open.recall(c.remote[0])
-    size = c.announced_mss
+    size = sizes.announce(c)
     return max(min(size, known.mss if known is not None and known.mss else size) - _OPTIONS_SPACE, 0)
 
 

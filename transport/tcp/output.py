@@ -159,6 +159,8 @@ def send_syn(c: Connection) -> None:
     selective = c.sack or (simultaneous and settings.sack)
     cookie = None if again else c.cookie  # RFC 7413 §4.1.3.1: it may be why
     experimental = bool(c.fast_open & early.EXPERIMENTAL)
+    if again and not c.counts.passive:
+        c.announced_mss = min(c.announced_mss, sizes.announce(c))  # the path may have become narrower
     options = wire_options.build_syn(c.announced_mss, shift, stamps, cookie, sack=selective, experimental=experimental)
     flags, number = (SYN, 0) if c.state is State.SYN_SENT else (SYN | ACK, c.rcv_nxt & MASK)
     data = 0

@@ -40,11 +40,11 @@ def use_path(self: Connection, path: Path) -> None:
     the peer was told; and so is, as on Linux, what of the user's maximum (TCP_MAXSEG) holds for what we send.
     """
     self.path = path
-    limit = min(path.mtu, _MAX_PACKET) - HEADERS[len(self.remote[0])]
+    limit = _limit(self)
     room = options(self)
     if self.state in _NEGOTIATING:
-        least = self.tcp.settings.advertised_mss or max(limit, _LEAST_SAID)
-        self.announced_mss = min(self.options.maxseg or least, least)
+        if self.snd_nxt == self.iss:
+            self.announced_mss = announce(self)
         self.advertised_mss = self.announced_mss - room
         self.peer_mss = min(self.peer_mss, self.options.maxseg or self.peer_mss)
     before = self.mss if self.congestion.cwnd else 0
@@ -58,6 +58,16 @@ def use_path(self: Connection, path: Path) -> None:
         _keep_segments(self.congestion, before, self.mss)
     words = self.local[0] + self.remote[0]
     self.pseudo_sum = (int.from_bytes(words) + 6) % 65535
+
+
+def _limit(c: Connection) -> int:
+    return min(c.path.mtu, _MAX_PACKET) - HEADERS[len(c.remote[0])]
+
+
+def announce(c: Connection) -> int:
+    """What our SYN is to say now."""
+    least = c.tcp.settings.advertised_mss or max(_limit(c), _LEAST_SAID)
+    return min(c.options.maxseg or least, least)
 
 
 def options(c: Connection) -> int:
