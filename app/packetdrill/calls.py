@@ -213,7 +213,7 @@ def _fcntl(process: Process, fd: Expression, command: Expression, argument: Expr
     descriptor = process.opened(fd)
     what = number(command)
     if what == fcntl.F_GETFL:
-        return _access(descriptor) | (os.O_NONBLOCK if descriptor.nonblocking else 0)
+        return _access(descriptor) | descriptor.flags
     if what == fcntl.F_GETFD:
         return int(number(fd) in process.closing_on_exec)
     if what == fcntl.F_SETFD and argument is not None:
@@ -224,8 +224,10 @@ def _fcntl(process: Process, fd: Expression, command: Expression, argument: Expr
         descriptor.references += 1
         return descriptor
     if what == fcntl.F_SETFL and argument is not None:
-        descriptor.nonblocking = bool(number(argument) & os.O_NONBLOCK)
+        descriptor.flags = number(argument) & _SETTABLE
         return 0
+    if what not in vars(fcntl).values():
+        raise error(errno.EINVAL)
     raise Unsupported(f"fcntl {show(command)}")
 
 
@@ -258,6 +260,7 @@ def _cap_set(process: Process, flag: Expression, capability: Expression, operati
     return 0
 
 
+_SETTABLE: Final = os.O_APPEND | os.O_NONBLOCK | os.O_ASYNC | os.O_DIRECT | os.O_NOATIME
 _COUNTS: Final = (n.SIOCINQ, n.SIOCOUTQ, n.SIOCOUTQNSD, n.SIOCATMARK)
 
 CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {

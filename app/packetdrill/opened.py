@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from abc import ABC, abstractmethod
 from itertools import count
@@ -20,15 +21,24 @@ moments: Final = count()
 class Opened(ABC):
     """``references``: how many of the program's descriptors stand for it."""
 
-    __slots__ = ("changed_at", "changes", "nonblocking", "references")
+    __slots__ = ("changed_at", "changes", "flags", "references")
 
     def __init__(self, *, nonblocking: bool = False) -> None:
-        self.nonblocking = nonblocking
+        #: Those that fcntl(2) sets.
+        self.flags = os.O_NONBLOCK if nonblocking else 0
         self.references = 1
         #: How often something else has changed what may be done with it: the edges of edge-triggered epoll.
         self.changes = 0
         #: When it last did, on `moments`.
         self.changed_at = next(moments)
+
+    @property
+    def nonblocking(self) -> bool:
+        return bool(self.flags & os.O_NONBLOCK)
+
+    @nonblocking.setter
+    def nonblocking(self, on: bool) -> None:
+        self.flags = self.flags | os.O_NONBLOCK if on else self.flags & ~os.O_NONBLOCK
 
     def changed(self) -> None:
         self.changes += 1

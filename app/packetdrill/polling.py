@@ -66,7 +66,15 @@ def _returned(process: Process, struct: Struct) -> int:
     if opened is None:
         return select.POLLNVAL
     events = struct.get("events")
-    return opened.readiness() & ((0 if events is None else number(events)) | _ALWAYS)
+    return _readiness(opened) & ((0 if events is None else number(events)) | _ALWAYS)
+
+
+def _readiness(opened: Opened) -> int:
+    """With the other names of what can be read and written."""
+    bits = opened.readiness()
+    for one, other in (select.POLLIN, select.POLLRDNORM), (select.POLLOUT, select.POLLWRNORM):
+        bits |= other if bits & one else 0
+    return bits
 
 
 def structs(expression: Expression) -> list[Struct]:
@@ -114,7 +122,7 @@ def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: E
     if what == _MODIFY and interests[key].events & _EXCLUSIVE:
         raise error(errno.EINVAL)
     interests[key] = interest = Interest(events, event_data(struct))
-    if opened.readiness() & events:
+    if _readiness(opened) & events:
         interest.queue()
     return 0
 
@@ -165,7 +173,7 @@ def _ready(process: Process, instance: Epoll, most: int) -> list[tuple[int, int]
             del instance.interests[key]  # closed
             continue
         seen = interest.events & _EDGE and interest.reported == opened.changes
-        if seen or not opened.readiness() & interest.events:
+        if seen or not _readiness(opened) & interest.events:
             interest.queued = -1
             continue
         if interest.queued < 0:
@@ -174,7 +182,7 @@ def _ready(process: Process, instance: Epoll, most: int) -> list[tuple[int, int]
     waiting.sort(key=lambda pair: pair[0].queued)
     found: list[tuple[int, int]] = []
     for interest, opened in waiting[:most]:
-        found.append((opened.readiness() & interest.events, interest.data))
+        found.append((_readiness(opened) & interest.events, interest.data))
         interest.reported = opened.changes
         interest.queue()
         if interest.events & _ONE_SHOT:

@@ -146,11 +146,13 @@ class DatagramSocket(Socket):
         UDP_CORK, it waits for the data of the next call; then with UDP_SEGMENT it goes out as several. With
         MSG_ZEROCOPY and SO_ZEROCOPY the error queue says that the memory is free.
 
-        Raises OSError EDESTADDRREQ, EMSGSIZE, EACCES, ENETUNREACH, EINVAL (port 0), EPIPE (shut down), and what an ICMP
-        error left (ECONNREFUSED).
+        Raises OSError EDESTADDRREQ, EMSGSIZE, EACCES, ENETUNREACH, EINVAL (port 0), EPIPE (shut down), EOPNOTSUPP
+        (MSG_OOB), and what an ICMP error left (ECONNREFUSED).
         """
         if not (flags or control or self.values or self.corked or self._shut):
             return self.endpoint.send(buffers, destination if destination is None else self._target(destination))
+        if flags & n.MSG_OOB:
+            raise error(errno.EOPNOTSUPP)
         if self.corked is not None or flags & n.MSG_MORE:
             size = corked.send(self, buffers, destination, control, flags)
         else:
