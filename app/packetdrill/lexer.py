@@ -39,7 +39,7 @@ _NUMBER_ENDS: Final = r"(?![A-Za-z0-9_])"
 _PATTERNS: Final = (
     ("skip", r"\s+|//[^\n]*|/\*.*?\*/|\#[^\n]*"),
     ("CODE", r"%\{(?P<code>.*?)\}%"),
-    ("COMMAND", r"`(?P<command>(?:\\.|[^`])*)`"),
+    ("COMMAND", r"`(?P<command>(?:\\.|[^`\\])*)`"),
     ("STRING", r'"(?P<string>(?:\\.|[^"\\])*)"'),
     ("OPTION", r"--(?P<option>\w+(?:\s*=\s*(?:\"[^\"]*\"|`[^`]*`|[^\s\"`=]+))*)"),
     ("ADDRESS", r"\d+\.\d+\.\d+\.\d+|(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|[0-9A-Fa-f:]*::[0-9A-Fa-f:]*[0-9.]*"),

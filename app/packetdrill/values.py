@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _INT: Final = 4
 _LONG: Final = 8
 _MAX_STRUCT: Final = 1024
+_LARGEST_BUFFER: Final = 1 << 28
 _FUNCTIONS: Final = ("htons", "htonl", "ntohs", "ntohl")
 
 
@@ -71,6 +72,8 @@ def data(expression: Expression, size: int) -> bytes:
     """A buffer of ``size`` bytes: a string, zeros behind it; all zeros for ``...``. Raises OSError EFAULT for NULL."""
     if is_null(expression) and size:
         raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+    if size > _LARGEST_BUFFER:
+        raise Unsupported(f"a buffer of {size} bytes")
     content = expression.value if isinstance(expression, Text) else b""
     return content[:size].ljust(size, b"\0")
 
@@ -98,9 +101,9 @@ def option_size(size: Expression, value: Expression) -> int:
 
 def option_room(size: Expression) -> int:
     """How many bytes getsockopt may give: ``[4]``; ``...`` is plenty."""
-    if isinstance(size, Anything) or (isinstance(size, Array) and isinstance(size.items[0], Anything)):
-        return _MAX_STRUCT
-    return number(size)
+    if isinstance(size, Array) and len(size.items) == 1:
+        size = size.items[0]
+    return _MAX_STRUCT if isinstance(size, Anything) else number(size)
 
 
 def integer_bytes(value: int) -> bytes:

@@ -77,6 +77,11 @@ def test_a_script_that_cannot_be_read_keeps_no_other_from_being_recorded(tmp_pat
     assert "0.000 socket" in result.output
 
 
+def test_a_command_that_never_ends_is_no_command_at_once() -> None:
+    outcome = run("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3\n+0 set`" + r"\x00" * 100)
+    assert (outcome.verdict, outcome.line) == (Verdict.FAILED, 2)
+
+
 def test_words_of_the_ip_header_in_capitals() -> None:
     outcome = run(
         f"{LISTEN}+0 < [ECT0] S 0:0(0) win 65535 <mss 1000>\n+0 > [NOECN] S. 0:0(0) ack 1 <mss 1460>\n"
