@@ -500,7 +500,7 @@ class Connection:
                 self.congestion.cwnd = self.mss  # RFC 6928 §2: several SYNs were lost (for RFC 5681 §3.1 one is enough)
         self.early = False
         if not self.rtt.srtt:
-            self.rtt.fall_back()
+            self.rtt.fall_back(0 if self.counts.passive else self.rtt.backoff)  # those were the listener's, on Linux
         self.recover = self.iss
         self.resent_since = 0.0
         self.rtt.follow_tails(self.sack and settings.early_retrans >= 3)

@@ -154,8 +154,9 @@ def shrink(c: Connection) -> None:
     else:
         low = (search.low - sizes.options(c)) // 2
         search.low = max(min(low, settings.base_mss), settings.mtu_probe_floor) + sizes.options(c)
-    c.mss_limit = search.low
+    c.mss_limit, before = search.low, c.mss
     c.use_path(c.path)
+    segmentation.count_again(c, before)
 
 
 def _begin_anew(c: Connection, search: Search) -> None:

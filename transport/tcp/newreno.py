@@ -61,8 +61,7 @@ def find_loss(c: Connection, board: Scoreboard, moved: int) -> None:
     memory = c.rack
     assert memory is not None
     if moved if c.recovering else board.departed >= memory.reordering * c.mss:
-        end = segmentation.boundary(c, c.snd_una, min(c.snd_una + c.mss, c.snd_max))
-        board.lose(c.snd_una, end)
+        board.lose(c.snd_una, segmentation.first_end(c))
 
 
 def head_age(c: Connection, board: Scoreboard) -> float:

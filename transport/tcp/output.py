@@ -78,6 +78,9 @@ def retransmit_lost(c: Connection, board: Scoreboard) -> bool:
     largest = max(segmentation.largest(c), 1) * mss
     while lost.size:
         start, end = lost.first()
+        if end - start < mss:
+            # What follows is joined to it as on Linux, lost or not.
+            end = board.sacked.gaps(start, min(start + mss + 1, c.snd_max))[0][1]
         usable = c.congestion.cwnd - segmentation.in_flight(c, board)
         room = edge - start + (edge == c.buffer.end)
         if room <= 0 and start == c.snd_una:

@@ -205,6 +205,7 @@ def _digest(
     moved = ack - una
     flight = c.snd_max - una - board.outside
     losses = board.losses
+    calm = board.open and not c.recovering and board.reducing < 0 and not board.echo
     board.original_arrived = board.resent_lost = board.unsure = False
     delivered, early = _deliver(c, board, ack, echo, blocks)
     delivered += early
@@ -217,6 +218,8 @@ def _digest(
     tail_probe.acknowledged(c, board, ack, only=not (moved or early))
     if moved and _reneges(c, board):
         board.unsure = True
+    elif calm and moved and not early and not reported:
+        c.reorder_at = inf  # as on Linux, nothing is out of the ordinary about this one
     else:
         judge(c, board, moved, echo, news=early > 0, duplicate=False)
     if board.reducing >= 0 or board.echo:
@@ -235,7 +238,8 @@ def settle(c: Connection, board: Scoreboard) -> None:
         timers.arm(c, c.reorder_at)
     if board.open and not c.recovering:
         if board.calm:
-            if not board.again.size:  # else an acknowledgment of that tells no round trip (RFC 6298 §3)
+            # An acknowledgment of what was sent again tells no round trip (RFC 6298 §3).
+            if not board.again.size and c.reorder_at == inf:
                 c.board = None
             c.resent_since = 0.0
         if c.rtt.pto and c.snd_una < c.snd_max:

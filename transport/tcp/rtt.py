@@ -118,11 +118,11 @@ class RoundTrip:
         self._round_end = nxt
         return self.srtt
 
-    def fall_back(self) -> None:
-        """No measurement came from the handshake (RFC 6298 §5.7)."""
+    def fall_back(self, backoff: int) -> None:
+        """No measurement came from the handshake (RFC 6298 §5.7), in which there were ``backoff`` time-outs."""
         self.rto = self._variation = self._widest = FALL_BACK
         self.rttvar = FALL_BACK / 4
-        self.backoff = 0
+        self.backoff = backoff
 
     def back_off(self) -> None:
         """A time-out (RFC 6298 §5.5): wait twice as long next time."""

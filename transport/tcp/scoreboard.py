@@ -245,6 +245,13 @@ class Scoreboard:
         self.lose(una, end)
         self.judged = max(self.judged, end)
 
+    def joined(self, size: int) -> int:
+        """There are fewer segments now, by ``size`` bytes: as on Linux so much of what duplicate ACKs told says nothing
+        any more. How much that is."""
+        gone = min(size, self.departed)
+        self.departed -= gone
+        return gone
+
     def forget_losses(self, una: int) -> None:
         """What counts as lost does so no longer; what a time-out has judged will be judged again."""
         self.lost.clear()

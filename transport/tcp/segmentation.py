@@ -523,6 +523,20 @@ def whole(c: Connection, start: int, end: int) -> Range:
     return start, end
 
 
+def count_again(c: Connection, before: int) -> None:
+    """Segments had ``before`` bytes until now: count what is on the way in those of today."""
+    pieces, mss = c.pieces, c.mss
+    if pieces is None or mss == before:
+        return
+    pieces.shorts.clear()
+    pieces.padding = 0
+    for start, end in packets(c):
+        size = min(end, c.buffer.end) - start
+        if missing := -size % mss if size else mss - 1:
+            pieces.count_short(end, missing)
+        c.counts.controls += -(-size // mss) - -(-size // before)
+
+
 def part(c: Connection, *numbers: int) -> None:
     """Packets end before ``numbers`` from now on, as a part of one was sent again by itself."""
     pieces, mss = c.pieces, c.mss
@@ -537,6 +551,14 @@ def part(c: Connection, *numbers: int) -> None:
         if pieces is not None and size % mss:
             pieces.reshape(start, end, [(number, -size % mss), (end, -rest % mss)])
             c.counts.controls += -(-size // mss) + -(-rest // mss) - -(-(size + rest) // mss)
+
+
+def first_end(c: Connection) -> int:
+    """Where the first segment on the way ends."""
+    packets = c.pieces.packets if c.pieces is not None else ()
+    index = bisect_right(packets, c.snd_una << 1 | 1)
+    end = min(c.snd_una + c.mss, c.snd_max)
+    return min(end, packets[index] >> 1) if index < len(packets) else end
 
 
 def boundary(c: Connection, start: int, end: int) -> int:
@@ -566,5 +588,7 @@ def join(c: Connection, start: int, end: int) -> None:
     if low < high < len(packets):
         packets[high] |= any(packet & 1 for packet in packets[low:high])
         c.counts.controls -= high - low
+        if c.board is not None and c.board.departed:
+            c.counts.told_again += c.board.joined((high - low) * c.mss) // c.mss
         del packets[low:high]
         pieces.reshape(start, end, [(end, c.mss - size)])

@@ -5,6 +5,7 @@ Until a probe is due the retransmission timer stands for both; which of the two 
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from . import ecn, newreno, output, rack, recovery, segmentation, timers
@@ -29,7 +30,7 @@ def waits(c: Connection) -> bool:
     since, held = max(c.unacknowledged_since, c.sent_at), 0.0
     if c.pacer is not None and c.pacer.release_at > since:
         held = c.pacer.release_at - since  # as on Linux, what is paced may wait so much longer
-    if board is not None and (c.recovering or not board.open):
+    if board is not None and not _probes(c, board):
         due = c.unacknowledged_since + rto
         if now >= due:
             return False
@@ -67,12 +68,25 @@ def _after_probe(c: Connection) -> float:
 
 
 def sent_more(c: Connection, board: Scoreboard) -> None:
-    """New data went out while it is not known what a probe has repaired: the time-out may be due earlier."""
-    if board.tail_end and board.open and c.rtt.pto and not c.retries:
+    """New data went out: as on Linux the next probe takes the place of what RACK waited for. While it is not known what
+    the last one has repaired, the time-out may be due earlier."""
+    if not c.rtt.pto or not _probes(c, board):
+        return
+    c.reorder_at = inf
+    if not board.open:
+        due = c.sent_at + c.rtt.pto
+    elif board.tail_end and not c.retries:
         due = _after_probe(c)
-        if due < c.retransmit_at:
-            c.retransmit_at = due
-            timers.arm(c, due)
+    else:
+        return
+    if due < c.retransmit_at:
+        c.retransmit_at = due
+        timers.arm(c, due)
+
+
+def _probes(c: Connection, board: Scoreboard) -> bool:
+    """Whether this is a time for probes: nothing seems to be lost; or (as on Linux) the window shrinks for an echo."""
+    return not c.recovering and (board.open or (board.reducing >= 0 and not board.after_timeout))
 
 
 def _limit(c: Connection) -> float:

@@ -21,8 +21,6 @@ _MODEL: Final = 0.2
 #: A stream with fewer segments on the way, past its first slow start, is thin (Linux); it waits no longer each time.
 _THIN: Final = 4
 _THIN_RETRIES: Final = 6
-#: So many packets are looked at to tell how many segments are on the way.
-_COUNTED: Final = 1000
 
 
 def timed_out(c: Connection) -> None:
@@ -157,9 +155,8 @@ def too_big(c: Connection) -> None:
     """A segment was larger than the path carries (RFC 1191 §6.4): send again, in smaller ones, what is on the way in
     such; the others have passed. That is no sign of congestion."""
     before = c.mss
-    segments = segmentation.segments(c, c.snd_una, c.snd_max, _COUNTED)
     c.use_path(c.path)
-    c.counts.controls += segmentation.segments(c, c.snd_una, c.snd_max, _COUNTED) - segments
+    segmentation.count_again(c, before)
     if not c.options.dont_fragment:
         return  # routers may cut what is on the way
     if c.state is State.SYN_SENT and early.room(c) < c.snd_max - c.iss - 1:
@@ -168,6 +165,7 @@ def too_big(c: Connection) -> None:
     if c.mss < before and c.state not in OPENING and c.snd_max - c.snd_una > c.mss:
         board = board_of(c)
         board.resent.clear()
+        board.tail_end = 0
         for start, end in segmentation.packets(c):
             if end - start > c.mss:
                 board.lose(start, end)
