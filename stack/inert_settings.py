@@ -44,7 +44,6 @@ INERT: Final[dict[str, str]] = {
     "tcp_no_ssthresh_metrics_save": "1",
     "tcp_pacing_ca_ratio": "120",
     "tcp_pacing_ss_ratio": "200",
-    "tcp_pingpong_thresh": "1",
     "tcp_plb_cong_thresh": "128",
     "tcp_plb_enabled": "0",
     "tcp_plb_idle_rehash_rounds": "3",

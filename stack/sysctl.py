@@ -310,6 +310,7 @@ _SETTINGS: Final[dict[str, _Setting]] = {
             ("tcp_reflect_tos", _switch("settings.tcp.reflect_tos")),
             ("tcp_shrink_window", _switch("settings.tcp.shrink_window")),
             ("tcp_moderate_rcvbuf", _switch("settings.tcp.moderate_receive_buffer")),
+            ("tcp_pingpong_thresh", _number("settings.tcp.answers_in_conversation", 1, 255)),
             ("tcp_comp_sack_nr", _number("settings.tcp.compressed_acks", 0, 255)),
             ("tcp_comp_sack_delay_ns", _seconds("settings.tcp.compression_delay", per=1_000_000_000)),
             ("tcp_timestamps", _number("settings.tcp.timestamps", 0, 2)),

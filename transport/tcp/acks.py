@@ -38,7 +38,7 @@ _SOON: Final = SHORTEST / 2
 _HALF_SECOND: Final = 0.5
 #: A moment that leaves an answer time to take along the acknowledgment of a FIN before which no data came.
 _TICK: Final = 0.002
-#: TCP_PINGPONG_THRESH: answers after which there is a conversation.
+#: With this much of ``pingpong`` there is a conversation.
 PINGPONG: Final = 1
 #: A segment with less than this (TCP_MIN_RCVMSS, and for one without PSH, TCP_MIN_MSS) says nothing of the peer's MSS.
 LEAST_MSS: Final = 536
@@ -114,8 +114,13 @@ def quicken(c: Connection, most: int) -> None:
 def enter_quick(c: Connection, most: int) -> None:
     """Something is out of the ordinary: acknowledge the next segments at once, conversation or not."""
     quicken(c, most)
-    c.pingpong = 0
+    c.pingpong = silent(c)
     c.ato = SHORTEST
+
+
+def silent(c: Connection) -> int:
+    """``pingpong`` of a user that does not answer: so many answers have to come before there is a conversation."""
+    return PINGPONG - c.tcp.settings.answers_in_conversation
 
 
 def strange(c: Connection) -> None:
@@ -200,7 +205,7 @@ def waited(c: Connection) -> None:
         if c.pingpong < PINGPONG:
             c.ato = min(c.ato * 2, c.rtt.rto)
         else:
-            c.pingpong = 0
+            c.pingpong = silent(c)
             c.ato = SHORTEST
     output.acknowledge(c)
 
@@ -230,11 +235,11 @@ def read(c: Connection) -> bool:
 def choose(c: Connection, quickly: bool, *, lasting: bool) -> None:
     """TCP_QUICKACK: acknowledge at once, what has been read and the next segments (without ``lasting`` only the
     former); or have a conversation."""
-    c.pingpong = 0 if quickly else PINGPONG
+    c.pingpong = silent(c) if quickly else PINGPONG
     if quickly and c.rcv_nxt > c.rcv_acked and c.state in _OPEN:
         c.pushed = c.pushed or 1
         read(c)
-        c.pingpong = 0 if lasting else PINGPONG
+        c.pingpong = silent(c) if lasting else PINGPONG
 
 
 _OPEN: Final = frozenset({State.ESTABLISHED, State.CLOSE_WAIT})

@@ -287,7 +287,7 @@ class Connection:
         self.delayed = -1
         self.rcv_buffer = self.rcv_ratio = self.rcv_clamp = self.rcv_ssthresh = self.rcv_shift = self.rcv_tail = 0
         self.right_sizing: RightSizing | None = None
-        self.pingpong = 0 if self.options.quick_ack else acks.PINGPONG
+        self.pingpong = acks.silent(self) if self.options.quick_ack else acks.PINGPONG
         self.must_acknowledge = False
         self.ts_recent = 0
         self.rcv_scaling = settings.window_scaling

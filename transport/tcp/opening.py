@@ -72,7 +72,7 @@ def answered(c: Connection, segment: Segment) -> bool:
     if flags & ACK:
         echo = segment.options.timestamp_echo
         spurious = c.timestamps and c.retransmissions > 1 and echo == output.timestamp_at(c, c.unacknowledged_since)
-        data_follow = bool(c.pingpong or c.options.defer_accept or c.room_wanted)
+        data_follow = bool(c.pingpong >= acks.PINGPONG or c.options.defer_accept or c.room_wanted)
         recovery.acknowledged(c, segment.ack, echo)
         c.follow(Event.SYN_ACK)
         _acknowledge_handshake(c, data_follow=data_follow)

@@ -38,6 +38,8 @@ class TcpSettings:
     #: How many segments of a new connection are acknowledged at once, for the sake of the peer's slow start
     #: (TCP_MAX_QUICKACKS).
     quick_acks: int = 16
+    #: So many answers that come soon make a conversation, in which ACKs wait for answers (tcp_pingpong_thresh).
+    answers_in_conversation: int = 1
     #: After a gap in the data was filled, the next segments too are acknowledged at once, which Linux does not do.
     quick_after_gap: bool = True
     #: The most ACKs that tell early data by SACK that may wait to be one, and for how long (tcp_comp_sack_nr,
