@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 #: struct sockaddr_in.
 _ADDRESS_SIZE: Final = 16
+#: struct sockaddr_storage.
+_LARGEST_ADDRESS: Final = 128
 #: The first port that anyone may bind.
 _UNPRIVILEGED: Final = 1024
 _NET_ADMIN: Final = CONSTANTS["CAP_NET_ADMIN"]
@@ -53,6 +55,8 @@ _PRIVILEGED: Final = frozenset(
 
 def _socket(process: Process, family: Expression, kind: Expression, protocol: Expression) -> Result:
     kinds = number(kind)
+    if kinds & ~(n.SOCK_TYPE_MASK | kernel.SOCK_CLOEXEC | kernel.SOCK_NONBLOCK):
+        raise error(errno.EINVAL)
     families = n.AF_INET if isinstance(family, Anything) else number(family)
     if families == CONSTANTS["AF_INET6"]:
         raise Unsupported("IPv6 sockets")
@@ -65,7 +69,7 @@ def _socket(process: Process, family: Expression, kind: Expression, protocol: Ex
 
 def _bind(process: Process, fd: Expression, where: Expression, size: Expression) -> int:
     descriptor = process.descriptor(fd)
-    _check_size(size)
+    _check_where(where, size)
     if isinstance(where, Anything):
         local = process.machine.local, process.configuration.bind_port
     else:
@@ -78,9 +82,12 @@ def _bind(process: Process, fd: Expression, where: Expression, size: Expression)
     return 0
 
 
-def _check_size(size: Expression) -> None:
-    """Of a socket address."""
-    if not isinstance(size, Anything) and number(size) < _ADDRESS_SIZE:
+def _check_where(where: Expression, size: Expression) -> None:
+    """Whether a call can read a socket address there. Raises OSError EINVAL for a size that none has, EFAULT."""
+    given = _ADDRESS_SIZE if isinstance(size, Anything) else number(size)
+    if is_null(where) and 0 < given <= _LARGEST_ADDRESS:
+        raise error(errno.EFAULT)
+    if not _ADDRESS_SIZE <= given <= _LARGEST_ADDRESS:
         raise error(errno.EINVAL)
 
 
@@ -119,13 +126,12 @@ def _accept4(
 def _connect(process: Process, fd: Expression, where: Expression, size: Expression) -> Waiting:
     descriptor = process.descriptor(fd)
     target: tuple[bytes, int] | None
-    if isinstance(where, Anything):
-        target = process.machine.remote, process.configuration.connect_port
-    elif "AF_UNSPEC" in show(where):
+    if "AF_UNSPEC" in show(where):
         target = None
     else:
-        _check_size(size)
-        target = address(where)
+        _check_where(where, size)
+        default = process.machine.remote, process.configuration.connect_port
+        target = default if isinstance(where, Anything) else address(where)
     limit = descriptor.time_limit(n.SO_SNDTIMEO, process.now)
     begun = 0
     while True:

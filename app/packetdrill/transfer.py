@@ -37,6 +37,8 @@ _EVERY_FLAG: Final = _SEND_FLAGS | _RECEIVE_FLAGS | CONSTANTS["MSG_CTRUNC"]
 #: Nothing more will come.
 _ENDED: Final = n.POLLRDHUP | n.POLLHUP | n.POLLERR
 _NO_FLAGS: Final = Number(0)
+#: What one call receives at most, in bytes.
+_MOST: Final = 0x7FFFF000
 
 
 def _flags(expression: Expression, known: int) -> int:
@@ -76,7 +78,8 @@ def _sendto(
 ) -> int | Waiting:
     descriptor = process.descriptor(fd)
     _check_size(size)
-    return _put(process, descriptor, data(buffer, number(size)), flags, where)
+    opens = is_null(buffer) and number(flags) & n.MSG_FASTOPEN  # as on Linux, then without data
+    return _put(process, descriptor, b"" if opens else data(buffer, number(size)), flags, where)
 
 
 def _writev(process: Process, fd: Expression, pieces: Expression, count: Expression) -> int | Waiting:
@@ -114,7 +117,11 @@ def put_stream(process: Process, descriptor: Descriptor, content: bytes, flags: 
     return _put_stream(process, descriptor, content, flags, None, not descriptor.nonblocking, None)
 
 
-def _target(process: Process, where: Expression) -> tuple[bytes, int]:
+def _target(process: Process, where: Expression) -> tuple[bytes, int] | None:
+    if is_null(where):
+        return None
+    if "AF_UNSPEC" in show(where):
+        raise error(errno.EOPNOTSUPP)
     if isinstance(where, Struct):
         return address(where)
     return process.machine.remote, process.configuration.connect_port
@@ -185,6 +192,7 @@ def _put_datagram(
 
 def _read(process: Process, fd: Expression, buffer: Expression, size: Expression) -> int | Waiting:
     process.descriptor(fd)
+    _check_size(size)
     return _recv(process, fd, buffer, size, _NO_FLAGS) if number(size) else 0
 
 
@@ -204,8 +212,8 @@ def _recvfrom(
     nowhere = is_null(buffer) and number(size) > 0 and not number(flags) & n.MSG_TRUNC
     asked = Number(number(flags) | n.MSG_PEEK) if nowhere else flags
     descriptor = process.descriptor(fd)
-    _check_size(size)
-    got = yield from _get(process, descriptor, number(size), asked)
+    room = number(size) if number(size) >= 0 else _MOST
+    got = yield from _get(process, descriptor, room, asked)
     if nowhere and got.data:
         raise error(errno.EFAULT)
     check_text(buffer, got.data)
@@ -222,9 +230,10 @@ def _readv(process: Process, fd: Expression, pieces: Expression, count: Expressi
 
 
 def _recvmsg(process: Process, fd: Expression, message: Expression, flags: Expression) -> Waiting:
+    descriptor = process.descriptor(fd)
     message = message_of(message)
     wanted = expected_control(message)
-    got = yield from _get(process, process.descriptor(fd), space(message.get("msg_iov")), flags)
+    got = yield from _get(process, descriptor, space(message.get("msg_iov")), flags)
     cut = CONSTANTS["MSG_CTRUNC"] if len(got.control) > len(wanted) else 0
     check_address(message.get("msg_name") or Anything(), got.source)
     check_number("msg_flags", message.get("msg_flags") or Anything(), got.flags | cut)
@@ -298,7 +307,9 @@ def _get_datagram(process: Process, socket: DatagramSocket, size: int, flags: in
 
 
 def message_of(expression: Expression) -> Struct:
-    """struct msghdr"""
+    """struct msghdr. Raises OSError EFAULT for NULL."""
+    if is_null(expression):
+        raise error(errno.EFAULT)
     if not isinstance(expression, Struct):
         raise Unsupported(f"a message written as {show(expression)}")
     return expression
@@ -311,6 +322,8 @@ def _pieces(expression: Expression | None) -> list[tuple[Expression, int]]:
         if not isinstance(item, Struct) or len(item.fields) != 2:
             raise Unsupported(f"struct iovec written as {show(item)}")
         (_, content), (_, size) = item.fields
+        if number(size) < 0:
+            raise error(errno.EINVAL)
         pieces.append((content, number(size)))
     return pieces
 

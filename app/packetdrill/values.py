@@ -50,11 +50,12 @@ def address(expression: Expression) -> tuple[Address, int]:
     if not isinstance(expression, Struct):
         raise Unsupported(f"a socket address written as {show(expression)}")
     family = expression.get("sa_family") or Name("AF_INET")
-    if number(family) != CONSTANTS["AF_INET"]:
+    if number(family) == CONSTANTS["AF_INET6"]:
         raise Unsupported(f"address family {show(family)}")
-    host = expression.get("sin_addr") or Anything()
-    port = expression.get("sin_port") or Number(0)
-    return host_address(host), number(port)
+    host = host_address(expression.get("sin_addr") or Anything())
+    if number(family) != CONSTANTS["AF_INET"] and (number(family) or any(host)):  # AF_UNSPEC may be anywhere
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+    return host, number(expression.get("sin_port") or Number(0))
 
 
 def host_address(expression: Expression) -> Address:

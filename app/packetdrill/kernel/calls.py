@@ -60,17 +60,19 @@ def _socket(program: KernelProgram, family: Expression, kind: Expression, protoc
     return opened
 
 
-def _where(expression: Expression, default: tuple[bytes, int]) -> bytes:
+def _where(expression: Expression, default: tuple[bytes, int]) -> bytes | None:
     """struct sockaddr of a call's argument."""
     if isinstance(expression, Anything):
         return system.address_bytes(n.AF_INET, *default)
+    if is_null(expression):
+        return None
     if "AF_UNSPEC" in show(expression):
         return system.address_bytes(0, bytes(4), 0)
     return system.address_bytes(n.AF_INET, *address(expression))
 
 
-def _size(expression: Expression, where: bytes) -> int:
-    return len(where) if isinstance(expression, Anything) else number(expression)
+def _size(expression: Expression, where: bytes | None) -> int:
+    return len(where or b"") if isinstance(expression, Anything) else number(expression)
 
 
 def _is_datagram(fd: int) -> bool:
