@@ -54,6 +54,8 @@ class Listener:
         self.backlog = backlog
         #: What a new connection's options are a copy of.
         self.options = options
+        if tcp.settings.fast_open & EVERY_LISTENER and not options.fast_open:
+            options.fast_open = backlog
         self.observer: Callable[[], None] | None = None
         self.dirty = False
         #: When a SYN was last answered without remembering it (see syn_cookies.py).
@@ -87,7 +89,7 @@ class Listener:
     @property
     def early_limit(self) -> int:
         """How many connections may be in ``early``; 0: Fast Open is off."""
-        return self.options.fast_open or (self.backlog if self.tcp.settings.fast_open & EVERY_LISTENER else 0)
+        return self.options.fast_open
 
     def accept(self) -> Connection | None:
         """The connection that has waited longest, or None."""

@@ -70,10 +70,9 @@ def answered(c: Connection, segment: Segment) -> bool:
     syn_arrives(c, segment)  # fourth
     text = False
     if flags & ACK:
-        echo = segment.options.timestamp_echo
-        spurious = c.timestamps and c.retransmissions > 1 and echo == output.timestamp_at(c, c.unacknowledged_since)
+        spurious = _first_arrived(c, segment)
         data_follow = bool(c.pingpong >= acks.PINGPONG or c.options.defer_accept or c.room_wanted)
-        recovery.acknowledged(c, segment.ack, echo)
+        recovery.acknowledged(c, segment.ack, segment.options.timestamp_echo)
         c.follow(Event.SYN_ACK)
         _acknowledge_handshake(c, data_follow=data_follow)
         c.established(spurious=spurious)
@@ -88,6 +87,15 @@ def answered(c: Connection, segment: Segment) -> bool:
     segment.seq += 1  # what follows the SYN
     segment.flags &= ~SYN
     return text
+
+
+def _first_arrived(c: Connection, segment: Segment) -> bool:
+    """Whether a SYN and ACK answers our first SYN, although others followed: it echoes its timestamp, or acknowledges the
+    data, that went out just once (RFC 5682 §3.1)."""
+    if segment.ack == c.snd_max > c.iss + 1:
+        return c.tcp.settings.frto > 0
+    echo = segment.options.timestamp_echo
+    return c.timestamps and c.retransmissions > 1 and echo == output.timestamp_at(c, c.unacknowledged_since)
 
 
 def _from_before(c: Connection, options: Options) -> bool:
