@@ -90,8 +90,8 @@ def answered(c: Connection, segment: Segment) -> bool:
 
 
 def _first_arrived(c: Connection, segment: Segment) -> bool:
-    """Whether a SYN and ACK answers our first SYN, although others followed: it echoes its timestamp, or acknowledges the
-    data, that went out just once (RFC 5682 §3.1)."""
+    """Whether a SYN and ACK answers our first SYN, although others followed: it echoes that one's timestamp, or
+    acknowledges its data, which went out just once (RFC 5682 §3.1)."""
     if segment.ack == c.snd_max > c.iss + 1:
         return c.tcp.settings.frto > 0
     echo = segment.options.timestamp_echo
