@@ -95,7 +95,9 @@ def _read_arguments(arguments: tuple[str, ...], configuration: Configuration) ->
         options[name] = value if sign or not takes_value(name) else next(left, "")
         try:
             configuration = configuration.with_option(name, options[name])
-        except (Unsupported, ValueError) as error:
+        except Unsupported:
+            raise click.UsageError(f"{argument}: this runner does not have that option of packetdrill's") from None
+        except ValueError as error:
             raise click.UsageError(f"{argument}: {error}") from None
     return replace(configuration, command_line=tuple(options.items())), files
 

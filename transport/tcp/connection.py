@@ -114,6 +114,7 @@ class Connection:
         "option_room",
         "options",
         "orphan",
+        "overridden",
         "pacer",
         "path",
         "peer_mss",
@@ -306,7 +307,8 @@ class Connection:
         self.resent_since = 0.0
         #: Of each batch with new data that was not acknowledged: the number after them, and its time.
         self.sent: list[tuple[int, float]] = []
-        self.tail_probed = 0
+        #: The numbers after what was sent when a tail loss probe went, and when the override time-out sent something.
+        self.tail_probed = self.overridden = 0
         #: Samples of the delivery rate where somebody wants them; the pacer of a connection that is paced.
         self.rate: DeliveryRate | None = None
         self.pacer: Pacer | None = None

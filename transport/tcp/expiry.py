@@ -85,8 +85,7 @@ def _probe_window(c: Connection) -> None:
         c.end(c.soft_error or errno.ETIMEDOUT)
         return
     if c.snd_wnd and segmentation.send_now(c):
-        c.tail_probed = c.snd_max  # as on Linux, no other probe goes before the time-out
-        c.retransmit_at = now + c.rtt.rto
+        c.overridden = c.snd_max
         c.rtt.backoff = c.persist_probes = 0
         c.persist_since = -inf
         return

@@ -207,7 +207,9 @@ def send_now(c: Connection) -> bool:
     if limit <= 0:
         return False
     pieces.pushed = max(pieces.pushed, end)
+    small = pieces.small
     _send_first(c, pieces, end - c.snd_nxt, limit, ACK | PSH)
+    pieces.small = small  # as on Linux it is no reason for another to wait
     output.log(c, limit)
     return True
 

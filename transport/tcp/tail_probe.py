@@ -34,7 +34,7 @@ def waits(c: Connection) -> bool:
         due = c.unacknowledged_since + rto
         if now >= due:
             return False
-    elif c.tail_probed > c.snd_una or (board is not None and board.tail_end):
+    elif c.tail_probed > c.snd_una or c.overridden == c.snd_max or (board is not None and board.tail_end):
         due = _after_probe(c) + held
         if now >= due - _GRAIN:
             return False
@@ -54,11 +54,11 @@ def waits(c: Connection) -> bool:
 
 
 def _after_probe(c: Connection) -> float:
-    """A probe is on its way: when the time-out is due. As on Linux that counts from the probe, or from what is the
-    first segment by now once others were acknowledged or sent; where that is over when more is sent, another probe is
-    due, whose place it takes."""
+    """A probe is on its way, or just what the override time-out has sent (expiry.py): when the time-out is due. As on
+    Linux that counts from the probe, or from what is the first segment by now once others were acknowledged or sent;
+    where that is over when more is sent, another probe is due, whose place it takes."""
     rto = c.rtt.rto
-    if c.tail_probed == c.snd_max and c.sent_at >= c.unacknowledged_since:
+    if c.snd_max in (c.tail_probed, c.overridden) and c.sent_at >= c.unacknowledged_since:
         return c.sent_at + rto
     board = c.board
     first = rack.sent_time(c, c.snd_una) if board is None else c.tcp.scheduler.now - newreno.head_age(c, board)
