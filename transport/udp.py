@@ -20,6 +20,7 @@ from ..link.packet import PARTIAL, Buffer, Packet
 from ..link.wireformat import fixed_part
 from ..net.address import ANY4, Address
 from ..net.checksum import pseudo_header_sum, verify_transport
+from ..net.failure import Failure
 from ..net.icmp import PORT_UNREACHABLE
 from ..net.protocols import UDP
 from .errors import error
@@ -27,7 +28,6 @@ from .errors import error
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from ..net.failure import Failure
     from ..net.internet import Internet
     from ..net.path import Path
     from .ports import PortRegistry
@@ -283,6 +283,7 @@ class UdpEndpoint:
         fits = size + _IP_HEADER[len(address)] <= path.mtu
         refused = self.discover in (REFUSE, PROBE)
         if refused and not fits:
+            self._tell_too_large(path, target)
             raise error(errno.EMSGSIZE)
         if self.error:
             raise error(self.take_error())
@@ -429,6 +430,12 @@ class UdpEndpoint:
 
     def _too_big(self, number: int) -> bool:
         return number == errno.EMSGSIZE and self.discover != FRAGMENT
+
+    def _tell_too_large(self, path: Path, target: tuple[Address, int]) -> None:
+        """A datagram would have to be fragmented: to whom wants all errors that is one of them."""
+        if self.all_errors and self.failed is not None:
+            header = _HEADER.pack(self.local[1], target[1], 0, 0)
+            self.failed(Failure(errno.EMSGSIZE, False, path.source, target[0], header, path.mtu))
 
     def _fail(self, number: int) -> None:
         self.error = number

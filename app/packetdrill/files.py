@@ -10,8 +10,9 @@ from ...stack.calls import numbers as n
 from ...transport.errors import error
 from . import transfer
 from .constants import CONSTANTS
+from .epoll import Epoll
 from .errors import Unsupported
-from .opened import Descriptor, Epoll, File, Opened
+from .opened import Descriptor, File, Opened
 from .pipes import PipeEnd, pipe
 from .syntax import Array, Name, Number, Text
 from .values import check_text, data, number, show

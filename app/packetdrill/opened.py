@@ -1,4 +1,4 @@
-"""What a descriptor of a script's process may stand for: a socket, a file, an epoll instance; see `pipes`, too."""
+"""What a descriptor of a script's process may stand for: a socket, a file; see `pipes` and `epoll`, too."""
 
 from __future__ import annotations
 
@@ -86,38 +86,6 @@ class Descriptor(Opened):
 
 def is_datagram(descriptor: Descriptor) -> bool:
     return isinstance(descriptor.socket, DatagramSocket)
-
-
-class Epoll(Opened):
-    """An epoll instance: by descriptor, the events asked for, the data, and what was reported before."""
-
-    __slots__ = ("interests",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.interests: dict[int, Interest] = {}
-
-    def readiness(self) -> int:
-        raise Unsupported("waiting for epoll")
-
-    def let_go(self) -> None:
-        self.interests.clear()
-
-
-class Interest:
-    __slots__ = ("data", "events", "queued", "reported")
-
-    def __init__(self, events: int, data: int) -> None:
-        self.events = events
-        self.data = data
-        #: For an edge-triggered one: `Opened.changes` when it was last reported; -1 before.
-        self.reported = -1
-        #: Its place among what is ready, on `moments`; -1: it is not among that.
-        self.queued = -1
-
-    def queue(self, changed_at: int | None = None) -> None:
-        """It is ready since then; by default it is put behind all others."""
-        self.queued = next(moments) if changed_at is None else changed_at
 
 
 class File(Opened):

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 
 from ...transport.errors import error
 from .constants import CONSTANTS
+from .epoll import EDGE, EXCLUSIVE, WAKE_UP, Epoll, Interest, readiness
 from .errors import Unsupported
-from .opened import Epoll, File, Interest
+from .opened import File
 from .syntax import Anything, Array, Number, Struct
 from .values import check, check_number, is_null, number, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .opened import Opened
     from .process import Process, Result
     from .program import Waiting
     from .syntax import Expression
@@ -27,14 +27,9 @@ _DATA: Final = ("fd", "ptr", "u32", "u64")
 _UNTOUCHED: Final = 0xFFFFFFFF
 _ADD, _DELETE = CONSTANTS["EPOLL_CTL_ADD"], CONSTANTS["EPOLL_CTL_DEL"]
 _MODIFY: Final = CONSTANTS["EPOLL_CTL_MOD"]
-_ONE_SHOT: Final = select.EPOLLONESHOT & _UNTOUCHED
-_EDGE: Final = select.EPOLLET & _UNTOUCHED
-#: Bits that say how to watch; what is left of an interest that is switched off.
-_PRIVATE: Final = _EDGE | _ONE_SHOT | CONSTANTS["EPOLLWAKEUP"] | CONSTANTS["EPOLLEXCLUSIVE"]
-_EXCLUSIVE: Final = CONSTANTS["EPOLLEXCLUSIVE"]
 #: What may be asked for beside it.
 _WITH_EXCLUSIVE: Final = (
-    _EXCLUSIVE | _EDGE | select.EPOLLIN | select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP | CONSTANTS["EPOLLWAKEUP"]
+    EXCLUSIVE | EDGE | select.EPOLLIN | select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP | WAKE_UP
 )
 
 
@@ -66,15 +61,7 @@ def _returned(process: Process, struct: Struct) -> int:
     if opened is None:
         return select.POLLNVAL
     events = struct.get("events")
-    return _readiness(opened) & ((0 if events is None else number(events)) | _ALWAYS)
-
-
-def _readiness(opened: Opened) -> int:
-    """With the other names of what can be read and written."""
-    bits = opened.readiness()
-    for one, other in (select.POLLIN, select.POLLRDNORM), (select.POLLOUT, select.POLLWRNORM):
-        bits |= other if bits & one else 0
-    return bits
+    return readiness(opened) & ((0 if events is None else number(events)) | _ALWAYS)
 
 
 def structs(expression: Expression) -> list[Struct]:
@@ -101,8 +88,8 @@ def _epoll_create1(process: Process, flags: Expression) -> Result:
 
 def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: Expression, event: Expression) -> Result:
     instance = process.epoll(epoll)
-    interests, key, what = instance.interests, number(fd), number(operation)
     opened = process.opened(fd)
+    interests, key, what = instance.interests, (number(fd), opened), number(operation)
     if opened is instance:
         raise error(errno.EINVAL)
     if isinstance(opened, File):
@@ -113,17 +100,15 @@ def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: E
         return 0
     (struct,) = structs(event) or (Struct(()),)
     events = number(struct.get("events") or Number(0)) & _UNTOUCHED | select.EPOLLERR | select.EPOLLHUP
-    if events & _EXCLUSIVE and (what == _MODIFY or events & ~_WITH_EXCLUSIVE):
+    if events & EXCLUSIVE and (what == _MODIFY or events & ~_WITH_EXCLUSIVE):
         raise error(errno.EINVAL)
     if what not in (_ADD, _MODIFY):
         raise error(errno.EINVAL)
     if (what == _ADD) == (key in interests):
         raise error(errno.EEXIST if key in interests else errno.ENOENT)
-    if what == _MODIFY and interests[key].events & _EXCLUSIVE:
+    if what == _MODIFY and interests[key].events & EXCLUSIVE:
         raise error(errno.EINVAL)
-    interests[key] = interest = Interest(events, event_data(struct))
-    if _readiness(opened) & events:
-        interest.queue()
+    interests[key] = Interest(opened, events, event_data(struct))
     return 0
 
 
@@ -141,7 +126,7 @@ def _epoll_wait(
         raise error(errno.EINVAL)
     limit = _limit(process, timeout)
     while True:
-        found = _ready(process, instance, number(most))
+        found = instance.take(number(most))
         if found or (limit is not None and process.now >= limit):
             break
         yield limit
@@ -161,33 +146,6 @@ def expected_events(events: Expression) -> list[tuple[int, int]]:
 
 def show_events(events: list[tuple[int, int]]) -> str:
     return ", ".join(f"{{events={bits:#x}, data={data}}}" for bits, data in events)
-
-
-def _ready(process: Process, instance: Epoll, most: int) -> list[tuple[int, int]]:
-    """What is ready, in the order in which it became so, and note that it has been reported. What may be reported again
-    goes behind the rest."""
-    waiting: list[tuple[Interest, Opened]] = []
-    for key, interest in list(instance.interests.items()):
-        opened = process.table.get(key)
-        if opened is None:
-            del instance.interests[key]  # closed
-            continue
-        seen = interest.events & _EDGE and interest.reported == opened.changes
-        if seen or not _readiness(opened) & interest.events:
-            interest.queued = -1
-            continue
-        if interest.queued < 0:
-            interest.queue(opened.changed_at)
-        waiting.append((interest, opened))
-    waiting.sort(key=lambda pair: pair[0].queued)
-    found: list[tuple[int, int]] = []
-    for interest, opened in waiting[:most]:
-        found.append((_readiness(opened) & interest.events, interest.data))
-        interest.reported = opened.changes
-        interest.queue()
-        if interest.events & _ONE_SHOT:
-            interest.events &= _PRIVATE
-    return found
 
 
 CALLS: Final[dict[str, Callable[..., Result | Waiting]]] = {

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ...stack.calls import StreamSocket
 from ...transport.errors import error
 from ...transport.tcp.state import OPENING, State
-from .opened import Descriptor, Epoll, Opened
+from .epoll import Epoll
+from .opened import Descriptor, Opened
 from .program import Program
 from .values import number
 
