@@ -202,7 +202,7 @@ def tell(c: Connection, segment: Segment) -> None:
     often those that may be such answers themselves (RFC 5961 §7)."""
     if (not segment.length or segment.flags & SYN) and c.tcp.is_too_soon(c):
         return
-    offered = min((c.rcv_adv - c.rcv_acked) >> c.rcv_shift, 65535)
+    offered = min((window.first(c)[0] if c.early else c.rcv_adv - c.rcv_acked) >> c.rcv_shift, 65535)
     stamps = build_timestamps(output.timestamp(c), c.ts_recent) if c.timestamps else b""
     tos = c.options.traffic_class
     c.tcp.send_bare(segment.packet, c.snd_max, c.rcv_nxt, ACK, window=offered, options=stamps, traffic_class=tos)

@@ -69,13 +69,13 @@ def _measured(c: Connection, sizing: RightSizing, sample: float, size: int) -> N
         sizing.rtt += (sample - sizing.rtt) / 8
 
 
-def user_read(c: Connection, sizing: RightSizing) -> None:
-    """Once in a round trip, see how much that was."""
+def user_read(c: Connection, sizing: RightSizing, at: int) -> None:
+    """Once in a round trip, see how much that was: as on Linux up to the end of the first segment read, which is at the
+    number ``at``; what waits after it was not read in time."""
     now = c.tcp.scheduler.now
     if not sizing.rtt or now - sizing.read_since < sizing.rtt:
         return
-    at = c.rcv_nxt - c.readable
-    copied = at - sizing.read_to - c.readable
+    copied = at - sizing.read_to - (c.rcv_nxt - c.at_end - at)
     if copied > sizing.space:
         before, sizing.space = sizing.space, copied
         want(c, copied, before)

@@ -159,7 +159,7 @@ def too_big(c: Connection) -> None:
     segmentation.count_again(c, before)
     if not c.options.dont_fragment:
         return  # routers may cut what is on the way
-    if c.state is State.SYN_SENT and early.room(c) < c.snd_max - c.iss - 1 and sizes.announce(c) < c.announced_mss:
+    if c.state is State.SYN_SENT and c.snd_max > c.iss + 1 and sizes.announce(c) < c.announced_mss:
         output.send_syn(c)  # without the data, which were too much
         c.retransmit_at = c.tcp.scheduler.now + c.rtt.rto
     if c.mss < before and c.state not in OPENING and c.snd_max - c.snd_una > c.mss:

@@ -348,6 +348,8 @@ def consume(self: Connection, size: int) -> None:
 
     Raises IndexError for more than ``readable``.
     """
+    start = self.rcv_nxt - self.readable - self.at_end
+    piece = min(size, self.kept[1][0] - start) if len(self.kept) > 1 else size
     if size == self.readable:
         self.received.clear()
         self.received = NOTHING
@@ -358,7 +360,7 @@ def consume(self: Connection, size: int) -> None:
         self.readable -= size
         _release(self)
     if self.right_sizing is not None:
-        right_sizing.user_read(self, self.right_sizing)
+        right_sizing.user_read(self, self.right_sizing, start + piece)
     if self.rcv_nxt == self.rcv_acked or not acks.read(self):
         _update(self)
 
