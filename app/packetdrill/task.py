@@ -107,6 +107,8 @@ class Task:
         number = result.errno if isinstance(result, OSError) else 0
         if number in (errno.ENOPROTOOPT, errno.EPERM) and self.call.name.endswith("sockopt"):
             raise Unsupported(f"the socket option {show(self.call.arguments[2])}")
+        if number == errno.ENOENT and self.call.name == "setsockopt":  # a congestion control, an upper layer protocol
+            raise Unsupported(f"{show(self.call.arguments[2])} {show(self.call.arguments[3])}")
         if number in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT, errno.EAFNOSUPPORT) and self.call.name == "socket":
             raise Unsupported(self._head())
 

@@ -255,6 +255,8 @@ def test_what_may_go_wrong() -> None:
         ("0 socket(..., SOCK_STREAM, IPPROTO_MPTCP) = 3", "IPPROTO_MPTCP"),
         (f"{LISTEN}+0 setsockopt(3, IPPROTO_TCP, TCP_REPAIR, [1], 4) = 0", "TCP_REPAIR"),
         (f"{LISTEN}+0 send(3, ..., 1, MSG_PROXY) = 1", "MSG_PROXY"),
+        (f'{LISTEN}+0 setsockopt(3, SOL_TCP, TCP_CONGESTION, "dctcp", 5) = 0', "dctcp"),
+        (f'{LISTEN}+0 setsockopt(3, SOL_TCP, TCP_ULP, "tls", 3) = 0', "tls"),
         (f"{LISTEN}+0 setsockopt(3, SOL_SOCKET, SO_NO_SUCH, [1], 4) = 0", "SO_NO_SUCH"),
         ("0 < gre: . 1:1(0)", "gre"),
         ("0 %{ assert tcpi_no_such_field }%", "tcpi_no_such_field"),
