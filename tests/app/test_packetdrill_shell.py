@@ -62,6 +62,10 @@ def test_a_program_of_one_shell_line(program: str) -> None:
         "echo $((1 / 0))",
         "case x in",
         "until false; do true; done",
+        "true | bash -",
+        "sleep",
+        "sleep soon",
+        "echo a | grep '['",
     ],
 )
 def test_what_is_not_known_is_skipped(program: str) -> None:

@@ -6,6 +6,7 @@ import ast
 import operator
 from contextlib import suppress
 from fnmatch import fnmatchcase
+from re import error
 from typing import TYPE_CHECKING, Final
 
 from ..errors import Unsupported
@@ -152,11 +153,18 @@ class Shell:
                 self._variables[name] = self._text(value)
                 words.pop(0)
             fields = list(self._fields(tuple(words)))
-            return self._redirected(command.redirections, given, lambda text: self._run(fields, text))
-        except (Unsupported, ValueError, IndexError):
+            return self._redirected(command.redirections, given, lambda text: self._try(fields, text))
+        except Unsupported:
             if not self._lenient:
                 raise
             return 0, ""
+
+    def _try(self, fields: list[str], given: str) -> Result:
+        """Raises Unsupported, also for arguments that make no sense."""
+        try:
+            return self._run(fields, given)
+        except (ValueError, IndexError, error) as failure:
+            raise Unsupported(f"the command {' '.join(fields)}: {failure}") from failure
 
     def _run(self, fields: list[str], given: str) -> Result:
         if not fields:
@@ -173,7 +181,7 @@ class Shell:
         if (text := _program(name, rest)) is not None:
             return self._nested(text, given)
         if name in (".", "source", "sh", "bash", "dash") and rest:
-            self.source(next(word for word in rest if not word.startswith("-")))
+            self.source(next((word for word in rest if not word.startswith("-")), ""))
             return 0, ""
         if name.endswith(".sh"):
             self.source(fields[0])
