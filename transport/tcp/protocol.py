@@ -229,7 +229,8 @@ class Tcp:
             return softly or failure.hard or failure.reporter is None
         if c.early:
             return softly or failure.hard
-        return softly and (failure.kind != UNREACHABLE or (failure.kind, failure.code) in _NO_WAY)
+        believed = int.from_bytes(failure.quote[4:8]) == c.iss & MASK  # nothing else was sent
+        return softly and believed and (failure.kind != UNREACHABLE or (failure.kind, failure.code) in _NO_WAY)
 
     def vouches(self, source: Address, destination: Address, quote: bytes) -> bool:
         """Whether the segment that an ICMP error quotes is on the way (RFC 5927 §4.1). A SYN and ACK is too small for

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, newreno, output, rack, recovery, segmentation, timers
+from . import ecn, newreno, output, rack, recovery, segmentation, sizes, timers
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -109,6 +109,8 @@ def _probe(c: Connection) -> bool:
     """Send a new segment, or the last one again (RFC 8985 §7.3), unless the peer's window has shrunk below it."""
     c.tail_probed = c.snd_max
     if not segmentation.send_one(c):
+        if c.telling or c.option_room:
+            sizes.leave_room(c)
         start, end, edge = segmentation.last_segment(c), c.snd_max, c.snd_una + c.snd_wnd
         if edge <= start != c.snd_una:
             return False
