@@ -40,6 +40,7 @@ KNOWN = {
     "fin_partial_dup": "a FIN is acknowledged at once, whatever came with it",
     "icmp_frag_tiny": "pushes within large packets",
     "icmp_frag_zero": "RFC 1191 §5 has plateaus",
+    "icmp_listener_synrcvd": "accept waits until the end",
     "idle_restart": "pushes within large packets",
     "sws_small_window": "the time of a probe after the window has shrunk",
     "synsent_synackfin": "the FIN is acknowledged before it is read",

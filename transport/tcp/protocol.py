@@ -233,10 +233,12 @@ class Tcp:
         return softly and believed and (failure.kind != UNREACHABLE or (failure.kind, failure.code) in _NO_WAY)
 
     def vouches(self, source: Address, destination: Address, quote: bytes) -> bool:
-        """Whether the segment that an ICMP error quotes is on the way (RFC 5927 §4.1). A SYN and ACK is too small for
-        anybody to say that it was too large (§7.2)."""
+        """Whether the segment that an ICMP error quotes is on the way (RFC 5927 §4.1), and none that routers may cut. A
+        SYN and ACK is too small for anybody to say that it was too large (§7.2)."""
         c = self._sender(source, destination, quote)
-        return c is not None and (c.state is not State.SYN_RECEIVED or c.listener is None or c.early)
+        if c is None or not c.options.dont_fragment:
+            return False
+        return c.state is not State.SYN_RECEIVED or c.listener is None or c.early
 
     def _sender(self, source: Address, destination: Address, quote: bytes) -> Connection | None:
         """Whose segment an ICMP error quotes, if it is on the way."""

@@ -157,8 +157,6 @@ def too_big(c: Connection) -> None:
     before = c.mss
     c.use_path(c.path)
     segmentation.count_again(c, before)
-    if not c.options.dont_fragment:
-        return  # routers may cut what is on the way
     if c.state is State.SYN_SENT and c.snd_max > c.iss + 1 and sizes.announce(c) < c.announced_mss:
         output.send_syn(c)  # without the data, which were too much
         c.retransmit_at = c.tcp.scheduler.now + c.rtt.rto
