@@ -158,6 +158,8 @@ class Detailed(tuple[memoryview, tuple[Address, int]]):
     traffic_class: int
     interface: Any
     when: float
+    #: How many had been dropped before, for want of room.
+    dropped: int
 
 
 class UdpEndpoint:
@@ -425,6 +427,7 @@ class UdpEndpoint:
         detailed.hop_limit = packet.hop_limit
         detailed.traffic_class = packet.buffers[0][packet.network + 1]
         detailed.interface = packet.interface
+        detailed.dropped = self.dropped
         detailed.when = self._udp.internet.scheduler.now
         return detailed
 

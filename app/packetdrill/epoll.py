@@ -25,7 +25,7 @@ class Interest:
         self.opened = opened
         self.events = events
         self.data = data
-        #: For an edge-triggered one: `Opened.changes` when it was last reported; -1 before.
+        #: For an edge-triggered one: `edges` when it was last reported; -1 before.
         self.reported = -1
         #: Its place among what is ready, on `moments`; -1: it is not among that.
         self.queued = -1
@@ -38,8 +38,13 @@ class Interest:
         return readiness(self.opened) & self.events
 
     @property
+    def edges(self) -> int:
+        """How many there were."""
+        return self.opened.changes + (self.opened.left if self.events & select.POLLOUT else 0)
+
+    @property
     def is_news(self) -> bool:
-        seen = self.events & EDGE and self.reported == self.opened.changes
+        seen = self.events & EDGE and self.reported == self.edges
         return not seen and bool(self.found)
 
     def queue(self, changed_at: int | None = None) -> None:
@@ -49,7 +54,7 @@ class Interest:
     def report(self) -> tuple[int, int]:
         """Events and data; noted as reported. What may be reported again goes behind the rest."""
         found = self.found, self.data
-        self.reported = self.opened.changes
+        self.reported = self.edges
         self.queue()
         if self.events & ONE_SHOT:
             self.events &= _PRIVATE

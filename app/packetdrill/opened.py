@@ -21,7 +21,7 @@ moments: Final = count()
 class Opened(ABC):
     """``references``: how many of the program's descriptors stand for it."""
 
-    __slots__ = ("changed_at", "changes", "flags", "references")
+    __slots__ = ("changed_at", "changes", "flags", "left", "references")
 
     def __init__(self, *, nonblocking: bool = False) -> None:
         #: Those that fcntl(2) sets.
@@ -29,6 +29,8 @@ class Opened(ABC):
         self.references = 1
         #: How often something else has changed what may be done with it: the edges of edge-triggered epoll.
         self.changes = 0
+        #: How often something has left it: edges for whom waits for room alone.
+        self.left = 0
         #: When it last did, on `moments`.
         self.changed_at = next(moments)
 

@@ -105,7 +105,9 @@ def _put(
     bits = _flags(flags, _SEND_FLAGS)
     socket = descriptor.socket
     if isinstance(socket, DatagramSocket):
-        return _put_datagram(process, socket, content, where, control, bits)
+        size = _put_datagram(process, socket, content, where, control, bits)
+        descriptor.left += 1
+        return size
     wait = not (descriptor.nonblocking or bits & _MSG_DONTWAIT)
     target = _target(process, where) if bits & n.MSG_FASTOPEN else None
     stamped = stamps_asked_for(control)

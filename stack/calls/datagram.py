@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _HEADER_SIZE: Final = 8
 #: With that of IP.
 _HEADERS_SIZE: Final = 28
+_PEEK_OFF: Final = (n.SOL_SOCKET, n.SO_PEEK_OFF)
 #: Options that ask for what a datagram's packet said.
 _DETAILS: Final = (
     (n.IPPROTO_IP, n.IP_PKTINFO),
@@ -38,6 +39,7 @@ _DETAILS: Final = (
     (n.SOL_SOCKET, n.SO_TIMESTAMP),
     (n.SOL_SOCKET, n.SO_TIMESTAMPNS),
     (n.SOL_SOCKET, n.SO_TIMESTAMPING),
+    (n.SOL_SOCKET, n.SO_RXQ_OVFL),
 )
 
 
@@ -255,18 +257,38 @@ class DatagramSocket(Socket):
         """
         if flags & n.MSG_ERRQUEUE:
             return self.receive_error(size)
-        datagram = self.peek() if flags & n.MSG_PEEK else self.receive()
+        datagram, start = self._look() if flags & n.MSG_PEEK else (self.receive(), 0)
         if datagram is None:
             return None
-        content, source = bytes(datagram[0]), datagram[1]
+        content, source = bytes(datagram[0][start:]), datagram[1]
+        self._moved(min(size, len(content)) if flags & n.MSG_PEEK else -len(content))
         truncated = n.MSG_TRUNC if len(content) > size else 0
         control = list(self._details(datagram)) if isinstance(datagram, Detailed) else []
         return Message(content if flags & n.MSG_TRUNC else content[:size], control, truncated, source)
+
+    def _look(self) -> tuple[tuple[memoryview, tuple[Address, int]] | None, int]:
+        """What MSG_PEEK finds, and where in it: SO_PEEK_OFF counts on through the datagrams that wait."""
+        if number := self.endpoint.take_error():
+            raise error(number)
+        start = max(self.integer_option(*_PEEK_OFF, -1), 0)
+        for datagram in self.endpoint.received:
+            if not start or start < len(datagram[0]):
+                return datagram, start
+            start -= len(datagram[0])
+        return None, 0
+
+    def _moved(self, size: int) -> None:
+        """So many bytes were looked at, or fewer than none were taken off."""
+        start = self.integer_option(*_PEEK_OFF, -1)
+        if start >= 0:
+            self.values[_PEEK_OFF] = max(start + size, 0)
 
     def _details(self, datagram: Detailed) -> Iterator[Control]:
         """In Linux's order."""
         values, ip = self.values, n.IPPROTO_IP
         yield from arrival_times(values, self.calls.wall_clock(datagram.when))
+        if datagram.dropped and values.get((n.SOL_SOCKET, n.SO_RXQ_OVFL)):
+            yield integer(n.SOL_SOCKET, n.SO_RXQ_OVFL, datagram.dropped)
         if values.get((ip, n.IP_PKTINFO)):
             index = self.calls.host.interfaces.index(datagram.interface) + 1
             yield ip, n.IP_PKTINFO, index.to_bytes(4, sys.byteorder) + 2 * datagram.destination
