@@ -31,13 +31,15 @@ class Inbox:
     those that come after `close` as ``link_down``.
 
     ``observer`` is called when a frame arrives and none was waiting. It is called from within whatever brings the
-    frame, so it should only take note, and the frames should then be received until there are none.
+    frame, so it should only take note, and the frames should then be received until there are none. A ``taker`` gets
+    each frame instead, from within whatever brings it: none waits then.
     """
 
-    __slots__ = ("_capacity", "_closed", "_queue", "counters", "observer")
+    __slots__ = ("_capacity", "_closed", "_queue", "counters", "observer", "taker")
 
     def __init__(self, capacity: int) -> None:
         self.observer: Callable[[], object] | None = None
+        self.taker: Callable[[Packet], object] | None = None
         #: Frames that were dropped on their way here, by reason.
         self.counters: Counter[str] = Counter()
         self._capacity = capacity
@@ -45,6 +47,9 @@ class Inbox:
         self._closed = False
 
     def _arrive(self, packet: Packet) -> None:
+        if self.taker is not None:
+            self.taker(packet)
+            return
         queue = self._queue
         if self._closed:
             self.counters["link_down"] += 1
@@ -70,4 +75,5 @@ class Inbox:
     def close(self) -> None:
         """Forget what waits; take nothing any more."""
         self._closed = True
+        self.taker = None
         self._queue.clear()

@@ -53,24 +53,25 @@ class Switch:
         self.ports.remove(link)
         self._heard = {address: place for address, place in self._heard.items() if place[0] is not link}
 
-    def _serve(self, link: Link, turns: Iterable[object]) -> None:
-        for _ in turns:
-            packet = link.receive_packet()
-            if packet is None:
-                break
-            self._forward(link, packet)
-
-    def _forward(self, link: Link, packet: Packet) -> None:
-        frame = packet.buffers[0]
+    def forward(self, link: Link, packet: Packet) -> None:
+        """Pass on a frame that came in over ``link``, one of the ports."""
+        frame: Any = packet.buffers[0]  # bytes, as of every packet that was received
         now = self._now()
-        self._learn(bytes(frame[6:12]), link, now)
-        place = self._heard.get(bytes(frame[:6]))
+        self._learn(frame[6:12], link, now)
+        place = self._heard.get(frame[:6])
         if place is None or now - place[1] > AGEING_TIME:
             for port in self.ports:
                 if port is not link:
                     port.send_packet(packet)
         elif place[0] is not link:
             place[0].send_packet(packet)
+
+    def _serve(self, link: Link, turns: Iterable[object]) -> None:
+        for _ in turns:
+            packet = link.receive_packet()
+            if packet is None:
+                break
+            self.forward(link, packet)
 
     def _learn(self, station: bytes, link: Link, now: float) -> None:
         if len(station) < 6 or station[0] & _MULTICAST:

@@ -541,7 +541,7 @@ class Network:
 
     def _attach(self, end: Node | SwitchNode, wire: SimulatedWire, subnet: Subnet, port: Port, place: Any) -> None:
         if isinstance(end, SwitchNode):
-            end.switch.attach(port)
+            end.attach(port)
             return
         attachment = Attachment(end, wire, subnet, port, place, f"eth{len(end.attachments)}")
         subnet.attachments.append(attachment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +121,7 @@ class Node:
         if self._host is not None:
             self._plug(attachment, self._host)
         else:
-            attachment.port.observer = attachment.port.discard
+            attachment.port.discard()
 
     def crash(self) -> None:
         """End at once: connections, timers and all that is queued are gone, nobody is told, and nothing answers.
@@ -135,7 +136,7 @@ class Node:
         for socket in host.calls.sockets:
             socket.observer = None
         for attachment in self.attachments:
-            attachment.port.observer = attachment.port.discard
+            attachment.port.discard()
             assert attachment.interface is not None
             attachment.interface.down()
             attachment.interface = None
@@ -173,16 +174,18 @@ class Node:
         """What is sent there arrives at the end of the batch."""
         interface = host.interfaces[0]
         link: Any = interface.link
-        drain = _drain(link.receive_packet, interface)
+
+        def drain() -> None:
+            while (packet := link.receive_packet()) is not None:
+                interface.receive(packet)
+
         link.observer = lambda: host.scheduler.call_soon(drain)
 
     def _plug(self, attachment: Attachment, host: Host) -> None:
-        port = attachment.port
-        link = port if self.recorder is None else Capture(port, self.recorder, lambda: self._scheduler.now)
+        port, recorder = attachment.port, self.recorder
+        link = port if recorder is None else Capture(port, recorder, lambda: self._scheduler.now)
         interface = attachment.interface = host.attach(link, str(attachment.address), name=attachment.name)
-        # Where nothing is recorded, nothing but the wire's end itself has a part in receiving.
-        recording = link is not port or port.recorder is not None
-        port.observer = _drain(link.receive_packet if recording else port.link.receive_packet, interface)
+        port.hand_to(interface.receive, *(() if recorder is None else (recorder,)))
 
 
 class SwitchNode:
@@ -196,17 +199,12 @@ class SwitchNode:
     def __repr__(self) -> str:
         return f"<switch {self.name}>"
 
+    def attach(self, port: Port) -> None:
+        """Be at the end of another wire."""
+        self.switch.attach(port)
+        port.hand_to(partial(self.switch.forward, port))
+
 
 def recorder(folder: os.PathLike[str] | str | None, file: str, link_type: int, now: Callable[[], float]) -> Any:
     """The pcap file of something on the network, if there are to be any."""
     return None if folder is None else PcapFile(os.path.join(folder, file), link_type, now)
-
-
-def _drain(receive_packet: Callable[[], Any], interface: Interface) -> Callable[[], None]:
-    receive = interface.receive
-
-    def drain() -> None:
-        while (packet := receive_packet()) is not None:
-            receive(packet)
-
-    return drain

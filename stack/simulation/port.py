@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Port(Around):
-    """A link around a wire's end, with a changeable row of impairments between the two."""
+    """A link around a wire's end, with a changeable row of impairments between the two.
+
+    What arrives is not kept: it is for whoever `hand_to` names.
+    """
 
     __slots__ = ("_row", "_send", "recorder")
 
@@ -31,12 +34,16 @@ class Port(Around):
         """Send a frame through the impairments."""
         self._send(packet)
 
-    def receive_packet(self) -> Packet | None:
-        """The next frame that has arrived."""
-        packet: Packet | None = self.link.receive_packet()
-        if packet is not None and self.recorder is not None:
-            self.recorder.record(packet)
-        return packet
+    def hand_to(self, receive: Callable[[Packet], object], *recorders: PcapFile) -> None:
+        """Hand each frame to ``receive`` as it arrives, after ``recorders`` and the port's own have recorded it."""
+        files = recorders if self.recorder is None else (self.recorder, *recorders)
+
+        def record(packet: Packet) -> None:
+            for file in files:
+                file.record(packet)
+            receive(packet)
+
+        self.link.taker = record if files else receive
 
     def add(self, stage: int, impairment: Impairment) -> None:
         """Put an impairment in the row: behind those of lower or equal stage, before those of higher."""
@@ -50,9 +57,11 @@ class Port(Around):
         self._connect()
 
     def discard(self) -> None:
-        """Lose what has arrived: nobody is there to take it."""
-        while self.link.receive_packet() is not None:
-            self.link.counters["host_down"] += 1
+        """Lose what arrives from now on: nobody is there to take it."""
+        self.link.taker = self._lose
+
+    def _lose(self, packet: Packet) -> None:
+        self.link.counters["host_down"] += 1
 
     def _connect(self) -> None:
         links = [impairment for _, impairment in self._row]

@@ -91,6 +91,20 @@ def test_observer_hears_of_the_first_frame_that_waits(pair: Callable[..., Pair])
     assert len(calls) == 2
 
 
+def test_a_taker_gets_each_frame_and_none_waits(pair: Callable[..., Pair]) -> None:
+    sender, receiver = pair(capacity=1)
+    taken: list[bytes] = []
+    receiver.taker = lambda packet: taken.append(packet.tobytes())
+    for frame in b"one", b"two":
+        sender.send_packet(Packet([frame]))
+    assert taken == [b"one", b"two"]
+    assert received(receiver) == []
+    receiver.close()
+    sender.send_packet(Packet([b"three"]))
+    assert len(taken) == 2
+    assert receiver.counters == {"link_down": 1}
+
+
 def test_a_closed_link_is_down(pair: Callable[..., Pair]) -> None:
     sender, receiver = pair()
     sender.send_packet(Packet([b"one"]))
