@@ -89,7 +89,7 @@ class Pipe:
             self._transmit(packet, now)
         else:
             self.queue.push(packet, now)
-            if not self._serving:
+            if not self._serving and len(self.queue):
                 self._serve_later()
 
     def replace_queue(self, queue: Queue) -> None:
@@ -140,9 +140,8 @@ class Pipe:
             self._landing = self._scheduler.call_at(flight[0][0], self._land)
 
     def _serve_later(self) -> None:
-        if len(self.queue):
-            self._serving = True
-            self._scheduler.call_at(self._free_at, self._serve)
+        self._serving = True
+        self._scheduler.call_at(self._free_at, self._serve)
 
     def _serve(self) -> None:
         """The line is free for the next frame."""
@@ -151,4 +150,5 @@ class Pipe:
         packet = self.queue.pull(now)
         if packet is not None:
             self._transmit(packet, now)
-        self._serve_later()
+        if len(self.queue):
+            self._serve_later()

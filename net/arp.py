@@ -33,6 +33,7 @@ ArpPacket: Final = construct.Struct(
 )
 ARP: Final = fixed_part(ArpPacket)
 _ETHERNET_IPV4: Final = (1, ETHERTYPE_IPV4, 6, 4)
+_OPERATIONS: Final = (REQUEST, REPLY)
 
 #: An address is defended at most once in this time, in seconds (RFC 5227 §2.4).
 DEFEND_INTERVAL: Final = 10.0
@@ -52,11 +53,13 @@ class Arp:
         counters = self._internet.counters
         interface: Interface = packet.interface
         try:
-            *kind, operation, hardware, sender, _, target = ARP.unpack_from(packet.buffers[0], packet.offset)
+            kind, family, size, width, operation, hardware, sender, _, target = ARP.unpack_from(
+                packet.buffers[0], packet.offset
+            )
         except struct.error:
             counters["arp.short"] += 1
             return
-        if tuple(kind) != _ETHERNET_IPV4 or operation not in (REQUEST, REPLY) or hardware[0] & 1:
+        if (kind, family, size, width) != _ETHERNET_IPV4 or operation not in _OPERATIONS or hardware[0] & 1:
             counters["arp.malformed"] += 1
         elif hardware == interface.link_address:
             counters["arp.own"] += 1
@@ -64,8 +67,10 @@ class Arp:
             self._defend(interface, sender)
         else:
             counters["arp.requests_in" if operation == REQUEST else "arp.replies_in"] += 1
-            self._learn(packet, operation, hardware, sender, target)
-            if operation == REQUEST and self._owns(interface, target):
+            asks_us = operation == REQUEST and self._owns(interface, target)
+            if asks_us or interface.neighbors.get(sender) is not None:  # most broadcasts are nothing to most hosts
+                self._learn(packet, operation, hardware, sender, asks_us=asks_us)
+            if asks_us:
                 self._send(interface, hardware, REPLY, target, hardware, sender)
 
     def solicit(self, interface: Interface, target: Address, link_address: bytes | None) -> None:
@@ -79,7 +84,7 @@ class Arp:
         if interface.link_address is not None:
             self._send(interface, BROADCAST, REQUEST, address, bytes(6), address)
 
-    def _learn(self, packet: Packet, operation: int, hardware: bytes, sender: Address, target: Address) -> None:
+    def _learn(self, packet: Packet, operation: int, hardware: bytes, sender: Address, *, asks_us: bool) -> None:
         """Update a neighbor that is known; a new one is entered only if it asks for us, for we shall answer it.
 
         An answer that was sent to us alone confirms that the neighbor can be reached; anything else only tells where
@@ -89,12 +94,7 @@ class Arp:
         if sender == ANY4 or sender[0] >= 224 or sender[0] == 127:
             return
         neighbor = interface.neighbors.get(sender)
-        if (
-            neighbor is None
-            and operation == REQUEST
-            and self._owns(interface, target)
-            and self._on_link(interface, sender)
-        ):
+        if neighbor is None and asks_us and self._on_link(interface, sender):
             neighbor = interface.neighbors.find(sender)
         if neighbor is not None:
             to_us = packet.buffers[0][:6] == interface.link_address

@@ -467,11 +467,12 @@ class Network:
         last = None if events is None else self.events + events
         deadline = None if wall is None else time.monotonic() + seconds(wall, "wall")
         scheduler = self.scheduler
+        scheduler.flush()  # each event does that at its end
         while True:
-            due = self.next_event()
+            due = self.next_event() if self._unsettled else scheduler.next_event()
             if self.stopped:
                 return Ended.STOPPED
-            if not self.reach(due, end, deadline):
+            if self._real_time is not None and not self._real_time.reach(due, end, deadline):
                 continue
             if deadline is not None and time.monotonic() >= deadline:
                 return Ended.WALL
