@@ -139,6 +139,18 @@ def test_fewer_tries_on_request() -> None:
     assert connection.error == errno.ETIMEDOUT
 
 
+def test_the_host_is_woken_once_for_each_syn_that_is_sent_again() -> None:
+    peer = Peer()
+    connection = peer.tcp.connect(None, (THEIRS, 80))
+    peer.scheduler.flush()
+    assert len(peer.seen()) == 1
+    while (when := peer.scheduler.next_event()) is not None:
+        peer.scheduler.advance(when)
+        peer.scheduler.flush()
+        assert len(peer.seen()) == (connection.state is State.SYN_SENT)
+    assert connection.error == errno.ETIMEDOUT
+
+
 def test_a_syn_and_ack_is_sent_five_times_more() -> None:
     peer = Peer()
     listener = peer.listen()

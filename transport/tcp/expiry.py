@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def wake(c: Connection) -> None:
     """A deadline may have passed: do what is due, and wait for the next."""
     c.timer = None
-    c.timer_when = inf
+    c.timer_when = -inf  # deadlines that are set meanwhile may move again: one entry is made at the end
     now = c.tcp.scheduler.now
     if c.acknowledge_at <= now:
         acks.waited(c)
@@ -38,6 +38,7 @@ def wake(c: Connection) -> None:
     if c.give_up_at <= now:
         c.end(0)
     next_deadline = min(c.retransmit_at, c.reorder_at, c.persist_at, c.acknowledge_at, c.keepalive_at, c.give_up_at)
+    c.timer_when = inf
     if next_deadline < inf:
         timers.arm(c, next_deadline)
 
