@@ -7,6 +7,7 @@ wire.drop(during(5, 7, tcp))                    # all TCP from second 5 to secon
 
 from __future__ import annotations
 
+from struct import Struct
 from typing import TYPE_CHECKING
 
 from ...link.checksum import ones_complement_sum
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _IPV4 = b"\x08\x00"
 _ARP = b"\x08\x06"
 _UDP_HEADER_SIZE = 8
+_PORTS = Struct(">HH")
 #: Where TCP and UDP have their checksums, from their headers on.
 _CHECKSUM_AT = {TCP: tcp_header.CHECKSUM_OFFSET, UDP: 6}
 
@@ -39,42 +41,48 @@ class Frame:
     frame does not have is 0 or empty.
     """
 
-    __slots__ = ("ack", "data", "destination", "destination_port", "flags", "payload", "protocol", "seq", "source",
-                 "source_port", "time", "window")  # fmt: skip
+    source_port = destination_port = seq = ack = window = _flags = 0
+    payload = b""
+    _addresses: tuple[bytes, bytes] | None = None
 
     def __init__(self, packet: Packet, time: float) -> None:
         buffers = packet.buffers
         self.data = data = bytes(buffers[0]) if len(buffers) == 1 else b"".join(buffers)
         self.time = time
         self.protocol = "arp" if data[12:14] == _ARP else "other"
-        self.source = self.destination = self.flags = ""
-        self.source_port = self.destination_port = self.seq = self.ack = self.window = 0
-        self.payload = b""
         if data[12:14] == _IPV4 and len(data) >= ETHERNET_SIZE + IPV4.size:
             self._read_ipv4(data)
 
     def _read_ipv4(self, data: bytes) -> None:
         first, _, length, _, fragment, _, protocol, _, source, destination = IPV4.unpack_from(data, ETHERNET_SIZE)
-        self.source, self.destination = text(source), text(destination)
-        start = ETHERNET_SIZE + (first & 15) * 4
-        body = data[start : ETHERNET_SIZE + length]
+        self._addresses = source, destination
+        start, end = ETHERNET_SIZE + (first & 15) * 4, min(ETHERNET_SIZE + length, len(data))
         if fragment & FRAGMENT_MASK & 0x1FFF:
             return
-        if protocol == TCP and len(body) >= HEADER.size:
-            self._read_tcp(body)
-        elif protocol == UDP and len(body) >= _UDP_HEADER_SIZE:
+        if protocol == TCP and end - start >= HEADER.size:
+            self.protocol = "tcp"
+            fields = HEADER.unpack_from(data, start)
+            self.source_port, self.destination_port, self.seq, self.ack, self._flags, self.window, _, _ = fields
+            self.payload = data[start + (self._flags >> 12 << 2) : end]
+        elif protocol == UDP and end - start >= _UDP_HEADER_SIZE:
             self.protocol = "udp"
-            self.source_port, self.destination_port = int.from_bytes(body[:2]), int.from_bytes(body[2:4])
-            self.payload = body[_UDP_HEADER_SIZE:]
+            self.source_port, self.destination_port = _PORTS.unpack_from(data, start)
+            self.payload = data[start + _UDP_HEADER_SIZE : end]
         elif protocol == ICMP:
             self.protocol = "icmp"
-            self.payload = body
+            self.payload = data[start:end]
 
-    def _read_tcp(self, body: bytes) -> None:
-        self.protocol = "tcp"
-        self.source_port, self.destination_port, self.seq, self.ack, flags, self.window, *_ = HEADER.unpack_from(body)
-        self.flags = flag_names(flags)
-        self.payload = body[flags >> 12 << 2 :]
+    @property
+    def source(self) -> str:
+        return text(self._addresses[0]) if self._addresses else ""
+
+    @property
+    def destination(self) -> str:
+        return text(self._addresses[1]) if self._addresses else ""
+
+    @property
+    def flags(self) -> str:
+        return flag_names(self._flags)
 
     def __repr__(self) -> str:
         ends = f"{self.source}:{self.source_port} > {self.destination}:{self.destination_port}"
