@@ -126,7 +126,8 @@ def segment_arrives(c: Connection, segment: Segment) -> None:
     if c.state in RECEIVING:
         if segment.flags & URG:
             urgent.arrives(c, segment)
-        _text_arrives(c, segment)
+        if segment.payload or segment.flags & FIN or segment.seq != c.rcv_nxt:
+            _text_arrives(c, segment)
     c.mark()
 
 
@@ -140,10 +141,10 @@ def _first_to_fifth(c: Connection, segment: Segment) -> bool:
             return False
     elif not segment.flags & (ACK | RST | SYN):
         return False  # fifth, and as on Linux before all others
-    old = _old_timestamp(c, segment, silence)
-    if old and not segment.length and segment.seq < c.rcv_nxt:
+    old, length = _old_timestamp(c, segment, silence), segment.length
+    if old and not length and segment.seq < c.rcv_nxt:
         return False  # an ACK that others have overtaken: as on Linux no reason for another one
-    if old or not _acceptable(c, segment):
+    if old or not _acceptable(c, segment, length):
         _refuse(c, segment)
         return False
     if segment.flags & RST:
@@ -156,7 +157,7 @@ def _first_to_fifth(c: Connection, segment: Segment) -> bool:
     if not segment.flags & ACK or not _ack_arrives(c, segment):
         return False
     _remember_timestamp(c, segment)
-    if segment.length and segment.end <= c.rcv_nxt:
+    if length and segment.seq + length <= c.rcv_nxt:
         _comes_again(c, segment)
         return False
     if c.state in _CLOSED_BY_PEER and segment.seq < c.rcv_nxt < segment.end:
@@ -191,15 +192,15 @@ def _remember_timestamp(c: Connection, segment: Segment) -> None:
         c.ts_recent = stamp
 
 
-def _acceptable(c: Connection, segment: Segment) -> bool:
-    """First, check the sequence number (RFC 9293 §3.10.7.4).
+def _acceptable(c: Connection, segment: Segment, length: int) -> bool:
+    """First, check the sequence number (RFC 9293 §3.10.7.4) of a segment that takes up ``length`` of them.
 
     A segment at the very edge of the window is let through for its ACK and RST (MUST-66); its text is cut away later.
     One that goes beyond the edge is dropped whole, as on Linux; unless nothing waits to be read: then it is taken
     whole, for the sake of peers that do not look at the window. One that ends where we have acknowledged to or later is
     heard, as on Linux, although it brings no text.
     """
-    length, end = segment.length, segment.seq + segment.length
+    end = segment.seq + length
     if segment.flags & (RST | SYN) or c.state is State.SYN_RECEIVED:
         fresh = end >= c.rcv_nxt + (length > 0)
     else:

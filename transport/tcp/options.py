@@ -58,6 +58,8 @@ TcpOption: Final = construct.Struct(
 
 _SACK_BLOCK: Final = fixed_part(_SackBlock)
 _TIMESTAMPS: Final = fixed_part(_Timestamps)
+#: The whole of an MSS option: kind, length, value.
+_MSS: Final = Struct(">BBH")
 #: NOP, NOP, kind 8, length 10: how nearly every segment of nearly every system starts its options.
 TIMESTAMPS_ALIGNED: Final = 0x0101080A
 #: That word, value and echo: the timestamps option as a whole number of words.
@@ -153,7 +155,7 @@ def build_syn(
     experimental: bool = False,
 ) -> bytes:
     """The options of a SYN, padded to whole words. ``experimental``: the form of the Fast Open option."""
-    options = bytes((MSS, 4, *mss.to_bytes(2)))
+    options = _MSS.pack(MSS, 4, mss)
     if sack:
         options += _SACK_PERMITTED_FIRST if timestamps is not None else _SACK_PERMITTED_PADDED
     if timestamps is not None:

@@ -154,44 +154,46 @@ def retransmit_first(c: Connection, board: Scoreboard) -> None:
 
 def send_syn(c: Connection) -> None:
     """Send a SYN, or after the peer's SYN a SYN and ACK, with the options of RFC 9293 §3.7.1, RFC 7323 and RFC 7413."""
-    again = c.snd_nxt > c.iss
-    simultaneous = c.state is State.SYN_RECEIVED and c.listener is None  # as on Linux, it offers what our SYN did
-    settings = c.tcp.settings
-    stamps = (timestamp(c), c.ts_recent) if c.timestamps or (simultaneous and settings.timestamps) else None
-    shift = c.rcv_shift if c.rcv_scaling else None
-    selective = c.sack or (simultaneous and settings.sack)
-    cookie = None if again else c.cookie  # RFC 7413 §4.1.3.1: it may be why
-    experimental = bool(c.fast_open & early.EXPERIMENTAL)
-    if again and not c.counts.passive:
-        c.announced_mss = min(c.announced_mss, sizes.announce(c))  # the path may have become narrower
-    options = wire_options.build_syn(c.announced_mss, shift, stamps, cookie, sack=selective, experimental=experimental)
-    flags, number = (SYN, 0) if c.state is State.SYN_SENT else (SYN | ACK, c.rcv_nxt & MASK)
-    data = 0
+    again, active = c.snd_nxt > c.iss, c.state is State.SYN_SENT
+    options = _syn_options(c, again=again)
+    flags, number = (SYN, 0) if active else (SYN | ACK, c.rcv_nxt & MASK)
     marks = ecn.syn_flags(c, again=again)
-    if flags == SYN:
-        if not again:
-            c.resent_since = c.tcp.scheduler.now
-        if c.early:
-            data = early.take_along(c)
-    c.snd_nxt = max(c.snd_nxt, c.iss + 1 + data)
     if not again:
         c.rtt_time = c.tcp.scheduler.now
-    offset = (HEADER.size + len(options)) << 10
+        if active:
+            c.resent_since = c.rtt_time
+    data = early.take_along(c) if active and c.early else 0
+    after, size = c.iss + 1 + data, HEADER.size + len(options)
+    c.snd_nxt = max(c.snd_nxt, after)
     offered = window.first(c)[0] if again and c.early else c.rcv_adv - c.rcv_acked
     field = min(offered, 65535)  # never scaled in a SYN (RFC 7323 §2.2)
-    size = HEADER.size + len(options) + data
-    header = bytearray(
-        HEADER.pack(c.local[1], c.remote[1], c.iss & MASK, number, offset | flags | marks, field, _pseudo(c, size), 0)
-    )
-    header += options
+    flags |= size << 10 | marks
+    pseudo = _pseudo(c, size + data)
+    header = HEADER.pack(c.local[1], c.remote[1], c.iss & MASK, number, flags, field, pseudo, 0) + options
     c.rcv_acked = c.rcv_nxt
     c.rcv_adv = max(c.rcv_adv, c.rcv_nxt + offered)
     c.must_acknowledge = False
-    _account(c, c.iss, c.iss + 1 + data)
+    _account(c, c.iss, after)
     _send(c, [header, *c.buffer.slices(c.iss + 1, data)] if data else [header], 0)
-    c.counts.controls = 1
-    if c.counts.passive:
-        c.counts.segments_out -= 1  # as on Linux, where it is the listener's
+    counts = c.counts
+    counts.controls = 1
+    if counts.passive:
+        counts.segments_out -= 1  # as on Linux, where it is the listener's
+
+
+def _syn_options(c: Connection, *, again: bool) -> bytes:
+    if again and not c.counts.passive:
+        c.announced_mss = min(c.announced_mss, sizes.announce(c))  # the path may have become narrower
+    timestamps, selective = c.timestamps, c.sack
+    if c.state is State.SYN_RECEIVED and c.listener is None:  # simultaneous: as on Linux, it offers what our SYN did
+        settings = c.tcp.settings
+        timestamps, selective = bool(timestamps or settings.timestamps), selective or settings.sack
+    stamps = (timestamp(c), c.ts_recent) if timestamps else None
+    shift = c.rcv_shift if c.rcv_scaling else None
+    if again or c.cookie is None:  # RFC 7413 §4.1.3.1: the cookie may be why it is sent again
+        return wire_options.build_syn(c.announced_mss, shift, stamps, sack=selective)
+    experimental = bool(c.fast_open & early.EXPERIMENTAL)
+    return wire_options.build_syn(c.announced_mss, shift, stamps, c.cookie, sack=selective, experimental=experimental)
 
 
 def transmit(c: Connection, start: int, size: int, flags: int) -> None:

@@ -28,7 +28,8 @@ def timed_out(c: Connection) -> None:
     if tail_probe.waits(c):
         return
     # As on Linux, retransmissions into a closed window are probes of it, which may go on (RFC 9293 §3.8.6.1).
-    probing = not c.snd_wnd and not c.orphan and c.state not in OPENING
+    opening = c.state in OPENING
+    probing = not c.snd_wnd and not c.orphan and not opening
     if probing:
         if _refused_too_long(c):
             c.end(c.soft_error or errno.ETIMEDOUT)
@@ -40,13 +41,13 @@ def timed_out(c: Connection) -> None:
     if not probing:
         c.counts.timed_out(c.tcp.scheduler.now, again=c.retries > 0)
     c.tcp.counters["tcp.timeouts"] += 1
-    if c.state in OPENING:
+    if opening:
         if c.retries == 2 and c.path.valid:
             c.reroute()
         if c.state is not State.SYN_SENT and not c.resent_since:
             c.resent_since = c.tcp.scheduler.now
         output.send_syn(c)
-        if c.state is State.SYN_SENT:
+        if c.ecn and c.state is State.SYN_SENT:
             ecn.reduced(c)
     else:
         board = board_of(c)
