@@ -1,8 +1,9 @@
 """SEGMENT ARRIVES (RFC 9293 §3.10.7), for a connection that exists.
 
-`receive` is the short way in: the next data, or a new acknowledgment, on an established connection (header
-prediction). Everything else is judged step by step by `segment_arrives`. Nothing is sent from here but duplicate ACKs
-and RSTs: what a segment asks for is done once, at the end of the batch (`Connection.mark`).
+`receive` is the short way in: the next data, or a new acknowledgment of data, on a connection that is established or
+has just been closed (header prediction). Everything else is judged step by step by `segment_arrives`. Nothing is sent
+from here but duplicate ACKs and RSTs: what a segment asks for is done once, at the end of the batch
+(`Connection.mark`).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _JUDGED: Final = FIN | SYN | RST | ACK | URG | ECE | CWR
 _HALF: Final = 1 << 31
+_ANYTHING: Final = 1 << 62
 #: In-order pieces smaller than this are put together, so that a slow reader does not hoard frames.
 _SMALL: Final = 2048
 #: A timestamp older than this says nothing any more (RFC 7323 §5.5).
@@ -46,11 +48,11 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
     counts.segments_in += segments
     counts.data_segments_in += segments if size else 0
     if (
-        self.predicted
+        una + moved < self.predicted
         and flags & _JUDGED == ACK
         and seq == rcv_nxt & MASK
         and moved <= self.snd_max - una
-        and size <= self.rcv_adv - rcv_nxt
+        and (not size or (size <= self.rcv_adv - rcv_nxt and not self.receive_ended))
         and self.rcv_charge <= self.rcv_buffer
         and self.reassembly is None
         and (not self.ecn or not size or ecn.is_usual(self, packet))
@@ -94,6 +96,16 @@ def receive(self: Connection, packet: Packet, start: int, seq: int, ack: int, fl
             self.tcp.mark(self)
         return
     segment_arrives(self, Segment(packet, start, seq, ack, flags, window))
+
+
+def predict(c: Connection) -> None:
+    """In this state, which acknowledgments may take the short way? In FIN-WAIT-1 those of all but our FIN."""
+    if c.options.least_hop_limit:
+        c.predicted = 0
+    elif c.state is State.ESTABLISHED:
+        c.predicted = _ANYTHING
+    else:
+        c.predicted = c.buffer.end + 1 if c.state is State.FIN_WAIT_1 else 0
 
 
 def deliver(c: Connection, piece: memoryview) -> None:

@@ -222,8 +222,8 @@ class Connection:
         self.receive_ended = False
         #: Explicit Congestion Notification: bits, as ecn.py has them; 0 without.
         self.ecn = 0
-        #: An established connection without anything unusual: arriving segments may take the short way.
-        self.predicted = False
+        #: Acknowledgments of less than this may take the short way in, and the data that come with them.
+        self.predicted = 0
 
         iss, offset = tcp.initial_numbers.choose(self.key, tcp.scheduler.now)
         self.timestamp_offset = 0 if settings.timestamps == _PLAIN_TIMESTAMPS else offset
@@ -430,7 +430,6 @@ class Connection:
             self.abort()
         elif self.state not in _SILENT:
             self.orphan = self.receive_ended = True
-            self.predicted = False
             self.shutdown()
             if self.state is State.FIN_WAIT_2:
                 timers.limit_fin_wait(self)
@@ -446,7 +445,7 @@ class Connection:
     def options_changed(self) -> None:
         """Act on a change in ``options`` (nodelay and cork off send what they held back; keep-alive starts)."""
         self.rtt.limits = self.options.timing or self.tcp.settings
-        self.predicted = self.predicted and not self.options.least_hop_limit
+        arrival.predict(self)
         window.options_changed(self)
         if self.options.send_buffer:
             self.snd_limit = self.options.send_buffer
@@ -461,9 +460,9 @@ class Connection:
     widen = sizes.widen
 
     def follow(self, event: Event) -> None:
-        """Change the state; the short way in is for ESTABLISHED alone."""
+        """Change the state."""
         self.state = follow(self.state, event)
-        self.predicted = self.state is State.ESTABLISHED and not self.options.least_hop_limit
+        arrival.predict(self)
 
     def mark(self) -> None:
         """Look at this connection at the end of the batch: observer, data, acknowledgment."""
@@ -535,7 +534,7 @@ class Connection:
         if self.state is State.CLOSED:
             return
         self.state = State.CLOSED
-        self.predicted = False
+        self.predicted = 0
         self.error = error
         self.retire()
         if self.listener is not None:
