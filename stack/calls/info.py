@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ...transport.tcp import controllers, early, ecn, pacing, window
 from ...transport.tcp.bbr import Bbr
+from ...transport.tcp.flight import segments
 from ...transport.tcp.rtt import FALL_BACK
-from ...transport.tcp.segmentation import segments
 from ...transport.tcp.state import OPENING, State
 
 if TYPE_CHECKING:
@@ -73,8 +73,6 @@ _LEAST_MSS: Final = 88
 _SINCE: Final = ("last_data_sent", "last_data_recv", "last_ack_recv")
 #: The round trips in a second of a connection that has not measured any.
 _UNMEASURED: Final = 8_000_000
-#: So many packets are looked at to tell how many segments are on the way.
-_COUNTED: Final = 1000
 
 
 def read_tcp_info(value: bytes) -> dict[str, int]:
@@ -246,7 +244,7 @@ def _sizes(c: Connection) -> dict[str, int]:
         "pacing_rate": _rate(_pace(c)),
         "max_pacing_rate": _rate(c.options.max_pacing_rate),
         "delivery_rate": _rate(c.rate.noted) if c.rate is not None else 0,
-        "notsent_bytes": c.unsent,
+        "notsent_bytes": c.unsent + (c.fin_queued and c.snd_nxt <= c.buffer.end),
     }
 
 
@@ -266,7 +264,7 @@ def _counts(c: Connection) -> dict[str, int]:
     counts, board = c.counts, c.board
     sent = max(min(c.snd_max, c.buffer.end) - c.iss - 1, 0)
     answered = counts.passive and c.snd_una == c.iss  # a SYN and ACK is the listener's
-    unacknowledged = segments(c, c.snd_una + answered, c.snd_max, _COUNTED)
+    unacknowledged = segments(c, c.snd_una + answered, c.snd_max)
     sacked = _sacked(c, board) if board is not None else 0
     delivered = counts.data_segments_out - counts.data_segments_resent + counts.controls - unacknowledged + sacked
     delivered -= answered + (c.fast_open & _SYN_DATA == _SYN_DATA)  # as on Linux a SYN and its data are one
@@ -297,17 +295,17 @@ def _counts(c: Connection) -> dict[str, int]:
 
 
 def _sacked(c: Connection, board: Scoreboard) -> int:
-    early = sum(segments(c, start, end, _COUNTED) for start, end in board.sacked)
+    early = sum(segments(c, start, end) for start, end in board.sacked)
     return early + _segments(board.departed, c.mss)
 
 
 def _lost(c: Connection, board: Scoreboard) -> int:
     again = 0 if board.tail_end else _resent(c, board) - _segments(board.resent.pardoned, c.mss)
-    return sum(segments(c, start, end, _COUNTED) for start, end in board.lost) + again
+    return sum(segments(c, start, end) for start, end in board.lost) + again
 
 
 def _resent(c: Connection, board: Scoreboard) -> int:
-    return sum(segments(c, part.start, part.end, _COUNTED) for part in board.resent.sent_since(-inf))
+    return sum(segments(c, part.start, part.end) for part in board.resent.sent_since(-inf))
 
 
 def _segments(size: int, mss: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import arrival, controllers, mtu_probe, segmentation, send_memory, sizes, timeouts, window
+from . import arrival, controllers, flight, mtu_probe, send_memory, sizes, timeouts, window
 from .fast_open import CLIENT_WITHOUT_COOKIE, SERVER, WITHOUT_COOKIE
 from .header import HEADER_SIZE
 from .recovery import board_of
@@ -28,8 +28,6 @@ _NOT_ACKNOWLEDGED: Final = 2 << FAILURE_SHIFT
 _SENT_AGAIN: Final = 3 << FAILURE_SHIFT
 #: What options may take of a segment, in bytes.
 _OPTIONS_SPACE: Final = 40
-#: So many packets are looked at to tell how many segments are on the way.
-_COUNTED: Final = 1000
 #: So many time-outs with nothing heard are taken for a black hole.
 _SUSPICIOUS: Final = 2
 
@@ -86,7 +84,7 @@ def answered(c: Connection, segment: Segment) -> bool:
     if c.snd_una < c.snd_max:
         c.fast_open |= _SENT_AGAIN if c.retransmissions else _NOT_ACKNOWLEDGED
         board = board_of(c)
-        c.counts.controls += segmentation.segments(c, c.snd_una, c.snd_max, _COUNTED) - 1  # that went out as one
+        c.counts.controls += flight.segments(c, c.snd_una, c.snd_max) - 1  # that went out as one
         board.lose_everything(c.snd_una, c.snd_max)
         board.after_timeout = True
         c.recover = c.snd_max

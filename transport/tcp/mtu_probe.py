@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from . import output, segmentation, sizes
+from . import flight, output, sizes
 from .header import ACK, PSH
 from .pieces import PUSH, RECORD, SHIFT
 
@@ -119,18 +119,7 @@ def acknowledged(c: Connection, search: Search, ack: int) -> None:
     search.size = 0
     before = c.mss
     c.use_path(c.path)
-    if c.pieces is not None:
-        _count_as_before(c, c.pieces, before)
-
-
-def _count_as_before(c: Connection, pieces: Pieces, before: int) -> None:
-    """What is on the way remains as many segments as when these had ``before`` bytes."""
-    pieces.shorts.clear()
-    pieces.padding = 0
-    for start, end in segmentation.packets(c):
-        missing = -(-(end - start) // before) * c.mss - (end - start)
-        if missing:
-            pieces.count_short(end, missing)
+    flight.keep_count(c, before)
 
 
 def lost(c: Connection, search: Search, board: Scoreboard) -> bool:
@@ -156,7 +145,7 @@ def shrink(c: Connection) -> None:
         search.low = max(min(low, settings.base_mss), settings.mtu_probe_floor) + sizes.options(c)
     c.mss_limit, before = search.low, c.mss
     c.use_path(c.path)
-    segmentation.count_again(c, before)
+    flight.keep_count(c, before)
 
 
 def _begin_anew(c: Connection, search: Search) -> None:

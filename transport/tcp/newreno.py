@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import rack, segmentation
+from . import flight, rack
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -61,7 +61,7 @@ def find_loss(c: Connection, board: Scoreboard, moved: int) -> None:
     memory = c.rack
     assert memory is not None
     if moved if c.recovering else board.departed >= memory.reordering * c.mss:
-        board.lose(c.snd_una, segmentation.first_end(c))
+        board.lose(c.snd_una, flight.first_end(c))
 
 
 def head_age(c: Connection, board: Scoreboard) -> float:

@@ -7,7 +7,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from ...link.packet import PARTIAL, Packet
-from . import acks, early, ecn, sack, segmentation, sizes, tail_probe, timers, undo, urgent, window
+from . import acks, early, ecn, flight, sack, segmentation, sizes, tail_probe, timers, undo, urgent, window
 from . import options as wire_options
 from .header import ACK, CHECKSUM_OFFSET, FIN, HEADER, PSH, SEQUENCE_NUMBER, SEQUENCE_NUMBER_OFFSET, SYN, TCP
 from .sequence import MASK
@@ -85,7 +85,7 @@ def retransmit_lost(c: Connection, board: Scoreboard) -> bool:
         room = edge - start + (edge == c.buffer.end)
         if room <= 0 and start == c.snd_una:
             room = mss  # as on Linux, the first segment goes again whatever the window has become
-        size = min(segmentation.boundary(c, start, end) - start, largest, room)
+        size = min(flight.boundary(c, start, end) - start, largest, room)
         if size > usable:
             size = usable - usable % mss
         if size <= 0:
@@ -114,10 +114,10 @@ def retransmit(c: Connection, board: Scoreboard, start: int, end: int) -> None:
     board.former.take(start, end)
     board.resent.add(start, end, now)
     board.again.add(start, end)
-    segmentation.part(c, start, end)
-    segmentation.join(c, start, end)
+    flight.part(c, start, end)
+    flight.join(c, start, end)
     last = c.buffer.end
-    flags = ACK | PSH if segmentation.pushed_at(c, start, end) else ACK
+    flags = ACK | PSH if flight.pushed_at(c, start, end) else ACK
     if end > last:
         flags |= FIN
     end = min(end, last)
@@ -142,7 +142,7 @@ def retransmit_first(c: Connection, board: Scoreboard) -> None:
     """Send the earliest unacknowledged segment again, as far as the window has room, or all of it if there is none."""
     if c.telling or c.option_room:
         sizes.leave_room(c)
-    end = segmentation.boundary(c, c.snd_una, c.snd_max)
+    end = flight.boundary(c, c.snd_una, c.snd_max)
     limit = c.snd_una + min(c.mss, c.snd_wnd or c.mss)
     if end > limit + (end > c.buffer.end == limit):
         end = limit

@@ -12,7 +12,7 @@ from bisect import bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import output, segmentation
+from . import flight, output
 from .rtt import GRANULARITY
 from .sequence import older
 
@@ -163,7 +163,7 @@ def _many_arrived(c: Connection, board: Scoreboard, rack: Rack) -> bool:
         return False
     if len(sacked) >= enough or sacked.size > (enough - 1) * c.mss:
         return True
-    return sum(segmentation.segments(c, start, end, enough) for start, end in sacked) >= enough
+    return sum(flight.segments(c, start, end) for start, end in sacked) >= enough
 
 
 def detect(c: Connection, board: Scoreboard) -> bool:

@@ -29,7 +29,20 @@ from bisect import bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, mtu_probe, newreno, output, rack, segmentation, send_memory, tail_probe, timers, undo, validation
+from . import (
+    ecn,
+    flight,
+    mtu_probe,
+    newreno,
+    output,
+    rack,
+    segmentation,
+    send_memory,
+    tail_probe,
+    timers,
+    undo,
+    validation,
+)
 from .scoreboard import NEW_DATA, NO, Scoreboard
 from .sequence import MASK, extend
 
@@ -158,7 +171,7 @@ def selectively_acknowledged(c: Connection, ack: int, echo: int, blocks: list[Ra
     # RFC 2018 §5: nothing that was not sent, nothing from before, nor (as on Linux) what begins where the ACK ends; the
     # rest of a lie is found out by the time-out.
     extended = [
-        segmentation.whole(c, start, end) for start, end in extended if max(ack, c.snd_una) < start < end <= c.snd_max
+        flight.whole(c, start, end) for start, end in extended if max(ack, c.snd_una) < start < end <= c.snd_max
     ]
     extended = [block for block in extended if block[0] < block[1]]
     if board is None and not extended and not (duplicate and undo.all_reported(c)):
@@ -452,7 +465,7 @@ def enter(c: Connection, board: Scoreboard) -> None:
     """Fast recovery begins."""
     control = c.congestion
     arrived = board.tail_end and not board.resent.size  # as on Linux, a probe counts even if it has been acknowledged
-    undo.remember(c, reducing=board.reducing < 0, probed=c.mss if arrived else 0)
+    undo.remember(c, reducing=board.reducing < 0, probed=int(arrived))
     if board.reducing < 0:
         board.prr.start(control.cwnd)
         control.lost(c.snd_max - c.snd_una, c.mss)

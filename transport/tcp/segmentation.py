@@ -9,21 +9,17 @@ does not do that; a push or FIN is at the end of a packet, and so is a push of e
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import mtu_probe, output, pacing, rack, sizes, timers, validation
+from . import flight, mtu_probe, output, pacing, rack, sizes, timers, validation
 from .congestion import UNLIMITED
 from .header import ACK, FIN, PSH
 from .pieces import FEW, PUSH, RECORD, SHIFT, Pieces
 from .scoreboard import NEW_DATA, NO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .connection import Connection
-    from .ranges import Range
     from .scoreboard import Scoreboard
 
 #: When a small segment waits: never, until uncorked, not this once.
@@ -183,13 +179,14 @@ def _send_small(c: Connection, pieces: Pieces, nagle: int, size: int) -> int:
 
 
 def send_one(c: Connection) -> bool:
-    """Send one segment of new data, whatever the congestion window (a tail loss probe), if there are any and the peer
-    has room for it."""
+    """Send a packet of new data, if there are any and the peer has room for it (a tail loss probe): a segment, whatever
+    the congestion window, or as on Linux more if only the wish to send more at once held it back."""
     pieces = c.pieces
     if pieces is None or not pieces.queue:
         return False
-    size = pieces.first(c.snd_nxt, c.mss)
-    limit = _allowed(c, pieces, _NODELAY, size, 1, 0, 1)
+    most = max(min(_quota(c), largest(c)), 1)
+    size = pieces.first(c.snd_nxt, most * c.mss)
+    limit = _allowed(c, pieces, _NODELAY, size, most, 0, most)
     if limit > 0:
         _send_first(c, pieces, size, limit)
         output.log(c, limit)
@@ -409,10 +406,10 @@ def _transmit(c: Connection, pieces: Pieces, start: int, size: int, flags: int) 
         pieces.forget(c.snd_una)
     if size > c.mss:
         flags |= PSH  # as Linux does, so that a receiver that puts segments together knows when to stop waiting
-    if rest := size % c.mss:
-        pieces.pad(start + size, c.mss - rest)
+    if missing := flight.short(c, start, c.snd_nxt, c.mss):
+        pieces.pad(c.snd_nxt, missing)
         if c.board is not None:
-            c.board.prr.sent += c.mss - rest
+            c.board.prr.sent += missing
     step = c.tso_size
     while size > step:
         output.transmit(c, start, step, ACK)
@@ -464,133 +461,3 @@ def _is_share(c: Connection, limit: int) -> bool:
     if divisor:
         return limit >= min(c.snd_wnd, c.congestion.cwnd) // divisor
     return limit > _MOST_DEFERRED * c.mss
-
-
-def segments(c: Connection, start: int, end: int, most: int) -> int:
-    """In how many segments bytes from ``start`` to ``end``, which are on the way, were sent; packets after the first
-    ``most`` count as one each."""
-    pieces, mss = c.pieces, c.mss
-    full = pieces is None or not pieces.shorts or pieces.shorts[-1][0] <= start
-    if pieces is None or (full and end <= c.buffer.end) or end <= start:
-        return -(-(end - start) // mss)
-    packets, written = pieces.packets, c.buffer.end
-    index, last = bisect_right(packets, start << 1 | 1), bisect_right(packets, end << 1 | 1)
-    count = 0
-    for packet in packets[index : min(last, index + most)]:
-        after = packet >> 1
-        count += -(-(min(after, written) - start) // mss) or 1  # a FIN alone
-        start = after
-    return count + max(last - index - most, 0) + (last - index < most and start < end)
-
-
-def packets(c: Connection) -> Iterator[Range]:
-    """The packets on the way, as they were sent first."""
-    ends = c.pieces.packets if c.pieces is not None else ()
-    start = c.snd_una
-    for packet in ends:
-        if packet >> 1 > start:
-            yield start, packet >> 1
-            start = packet >> 1
-
-
-def last_segment(c: Connection) -> int:
-    """Where the last segment that was sent begins: of a packet of several, the last of them."""
-    una, mss = c.snd_una, c.mss
-    packets = c.pieces.packets if c.pieces is not None else ()
-    if not packets or packets[-1] >> 1 != c.snd_max:
-        return max(una, c.snd_max - mss)
-    start = max(packets[-2] >> 1 if len(packets) > 1 else una, una)
-    return start + max(min(c.snd_max, c.buffer.end) - start - 1, 0) // mss * mss
-
-
-def pushed_at(c: Connection, start: int, end: int) -> bool:
-    """Whether bytes from ``start`` on, before ``end``, are sent again with a push: as they were before, unless that was
-    for being several segments, which counts now again."""
-    if end - start > c.mss:
-        return True
-    packets = c.pieces.packets if c.pieces is not None else ()
-    index = bisect_right(packets, start << 1 | 1)
-    return any(packet & 1 for packet in packets[index : bisect_right(packets, end << 1 | 1, index)])
-
-
-def whole(c: Connection, start: int, end: int) -> Range:
-    """What of ``start`` to ``end``, told by a SACK block, are whole segments: as on Linux others have not arrived."""
-    packets, mss = c.pieces.packets if c.pieces is not None else (), c.mss
-    index = bisect_right(packets, start << 1 | 1)
-    if index < len(packets) and (beyond := (start - (packets[index - 1] >> 1 if index else c.snd_una)) % mss):
-        start = min(start + mss - beyond, packets[index] >> 1)
-    index = bisect_left(packets, end << 1)
-    if index < len(packets) and packets[index] >> 1 != end:
-        end -= (end - (packets[index - 1] >> 1 if index else c.snd_una)) % mss
-    return start, end
-
-
-def count_again(c: Connection, before: int) -> None:
-    """Segments had ``before`` bytes until now: count what is on the way in those of today."""
-    pieces, mss = c.pieces, c.mss
-    if pieces is None or mss == before:
-        return
-    pieces.shorts.clear()
-    pieces.padding = 0
-    for start, end in packets(c):
-        size = min(end, c.buffer.end) - start
-        if missing := -size % mss if size else mss - 1:
-            pieces.count_short(end, missing)
-        c.counts.controls += -(-size // mss) - -(-size // before)
-
-
-def part(c: Connection, *numbers: int) -> None:
-    """Packets end before ``numbers`` from now on, as a part of one was sent again by itself."""
-    pieces, mss = c.pieces, c.mss
-    packets = pieces.packets if pieces is not None else []
-    for number in numbers:
-        index = bisect_left(packets, number << 1)
-        if index == len(packets) or packets[index] >> 1 == number or not c.snd_una < number < c.buffer.end:
-            continue
-        start, end = packets[index - 1] >> 1 if index else c.snd_una, packets[index] >> 1
-        packets.insert(index, number << 1)
-        size, rest = number - start, min(end, c.buffer.end) - number
-        if pieces is not None and size % mss:
-            pieces.reshape(start, end, [(number, -size % mss), (end, -rest % mss)])
-            c.counts.controls += -(-size // mss) + -(-rest // mss) - -(-(size + rest) // mss)
-
-
-def first_end(c: Connection) -> int:
-    """Where the first segment on the way ends."""
-    packets = c.pieces.packets if c.pieces is not None else ()
-    index = bisect_right(packets, c.snd_una << 1 | 1)
-    end = min(c.snd_una + c.mss, c.snd_max)
-    return min(end, packets[index] >> 1) if index < len(packets) else end
-
-
-def boundary(c: Connection, start: int, end: int) -> int:
-    """Up to where, at most ``end``, bytes from ``start`` on go again as one packet, and the FIN behind them: packets
-    stay what they were, but small ones are put together up to a segment (as Linux does)."""
-    pieces, written = c.pieces, c.buffer.end
-    packets = pieces.packets if pieces is not None else ()
-    index = bisect_right(packets, start << 1 | 1)
-    if pieces is None or index == len(packets):
-        return end
-    at = packets[index] >> 1
-    if min(at, written) - start < c.mss:
-        most = pieces.record_after(start, start + c.mss)
-        at = packets[bisect_right(packets, most << 1 | 1, index) - 1] >> 1
-        if at == written < c.snd_max and at not in pieces.records:
-            at += 1
-    return min(end, at)
-
-
-def join(c: Connection, start: int, end: int) -> None:
-    """What was sent again as one segment is one from now on, however many it was."""
-    pieces, size = c.pieces, min(end, c.buffer.end) - start
-    if pieces is None or size > c.mss:
-        return
-    packets = pieces.packets
-    low, high = bisect_right(packets, start << 1 | 1), bisect_left(packets, end << 1)
-    if low < high < len(packets):
-        packets[high] |= any(packet & 1 for packet in packets[low:high])
-        c.counts.controls -= high - low
-        if c.board is not None and c.board.departed:
-            c.counts.told_again += c.board.joined((high - low) * c.mss) // c.mss
-        del packets[low:high]
-        pieces.reshape(start, end, [(end, c.mss - size)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import ecn, newreno, output, rack, recovery, segmentation, sizes, timers
+from . import ecn, flight, newreno, output, rack, recovery, segmentation, sizes, timers
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -39,7 +39,7 @@ def waits(c: Connection) -> bool:
         if now >= due - _GRAIN:
             return False
     else:
-        alone = segmentation.segments(c, c.snd_una, c.snd_max, 2) == 1
+        alone = flight.segments(c, c.snd_una, c.snd_max) == 1
         wait = 2 * c.rtt.srtt + c.rtt.limits.min_rto if alone and c.rtt.srtt else c.rtt.pto
         due = min(since + wait, _limit(c)) + held
         if now >= due - _GRAIN:
@@ -111,10 +111,10 @@ def _probe(c: Connection) -> bool:
     if not segmentation.send_one(c):
         if c.telling or c.option_room:
             sizes.leave_room(c)
-        start, end, edge = segmentation.last_segment(c), c.snd_max, c.snd_una + c.snd_wnd
+        start, end, edge = flight.last_segment(c), c.snd_max, c.snd_una + c.snd_wnd
         if edge <= start != c.snd_una:
             return False
-        if start < edge < c.buffer.end:
+        if start < edge < min(c.buffer.end, end):
             end = edge
         board = recovery.board_of(c)
         board.tail_end = c.snd_max

@@ -6,7 +6,7 @@ import errno
 from math import inf
 from typing import TYPE_CHECKING, Final
 
-from . import early, ecn, newreno, output, segmentation, sizes, tail_probe, timers, undo
+from . import early, ecn, flight, newreno, output, segmentation, sizes, tail_probe, timers, undo
 from .recovery import board_of
 from .scoreboard import AFTER_TIMEOUT, NO
 from .sequence import MASK
@@ -92,7 +92,7 @@ def enter_loss(c: Connection, board: Scoreboard) -> None:
         recent, end = inf, c.snd_max
     reducing = fresh or (repairing and c.snd_una >= c.recover) or (board.after_timeout and not c.retries)
     flight = c.snd_max - c.snd_una
-    probed = min(c.mss, flight) if board.tail_end else 0
+    probed = int(board.tail_end > 0)
     newreno.forget(c, board)
     board.lose_everything(c.snd_una, end, recent)
     if early and not board.sacked.size:  # the peer has reneged: it will tell again
@@ -157,7 +157,7 @@ def too_big(c: Connection) -> None:
     such; the others have passed. That is no sign of congestion."""
     before = c.mss
     c.use_path(c.path)
-    segmentation.count_again(c, before)
+    flight.keep_count(c, before)
     if c.state is State.SYN_SENT and c.snd_max > c.iss + 1 and sizes.announce(c) < c.announced_mss:
         output.send_syn(c)  # without the data, which were too much
         c.retransmit_at = c.tcp.scheduler.now + c.rtt.rto
@@ -165,7 +165,7 @@ def too_big(c: Connection) -> None:
         board = board_of(c)
         board.resent.clear()
         board.tail_end = 0
-        for start, end in segmentation.packets(c):
+        for start, end in flight.packets(c):
             if end - start > c.mss:
                 board.lose(start, end)
         board.after_timeout = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import ecn, output
+from . import ecn, flight, output
 from .sequence import older
 
 if TYPE_CHECKING:
@@ -21,22 +21,22 @@ class Undo:
         self.cwnd = self.ssthresh = 0
         #: SND.UNA when the reduction began; -1: there is nothing to take back.
         self.marker = -1
-        #: Retransmitted bytes that no DSACK has reported; -1: nothing was sent again yet.
+        #: Retransmitted segments that no DSACK has reported; -1: nothing was sent again yet.
         self.left = -1
 
 
 def remember(c: Connection, *, reducing: bool = True, probed: int = 0) -> None:
     """Recovery or slow start after a time-out begins: how to take it back.
 
-    ``reducing``: the window is going to be reduced for it, and was not being reduced before. ``probed`` bytes are on
-    the way again besides those that the scoreboard knows of.
+    ``reducing``: the window is going to be reduced for it, and was not being reduced before. ``probed`` segments are
+    on the way again besides those that the scoreboard knows of.
     """
     undo = c.undo
     if undo is None:
         undo = c.undo = Undo()
     board = c.board
     undo.marker = c.snd_una
-    undo.left = probed + (board.resent.size if board is not None else 0) or -1
+    undo.left = probed + (-(-board.resent.size // c.mss) if board is not None else 0) or -1
     if not reducing:
         undo.ssthresh = 0
     else:
@@ -51,14 +51,21 @@ def resent(c: Connection, size: int) -> None:
         c.resent_since = c.tcp.scheduler.now
     undo = c.undo
     if undo is not None:
-        undo.left = max(undo.left, 0) + size
+        undo.left = max(undo.left, 0) + -(-size // c.mss)
 
 
 def reported(c: Connection, left: int, right: int) -> None:
-    """A DSACK: ``left`` to ``right`` arrived twice."""
-    undo = c.undo
-    if undo is not None and 0 <= undo.marker < right and undo.left > 0:
-        undo.left = max(undo.left - (right - left), 0)
+    """A DSACK: ``left`` to ``right`` arrived twice. As on Linux, of what had not been acknowledged before only whole
+    segments count, which were sent again."""
+    undo, board = c.undo, c.board
+    if undo is None or not 0 <= undo.marker < right or undo.left <= 0:
+        return
+    size = right - left
+    if right > c.snd_una:
+        left, right = flight.whole(c, max(left, c.snd_una), right)
+        again = board.again.gaps(left, right) if board is not None else [(left, right)]
+        size = max(right - left, 0) - sum(end - start for start, end in again)
+    undo.left = max(undo.left + -size // c.mss, 0)
 
 
 def all_reported(c: Connection) -> bool:
