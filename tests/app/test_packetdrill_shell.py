@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 from netower.app.command import main
-from netower.app.packetdrill.engine import Verdict, run
+from netower.app.packetdrill.configuration import Configuration
+from netower.app.packetdrill.engine import Verdict, run, run_file
 
 from .scripts import LISTEN, skipped
 
@@ -70,6 +71,13 @@ def test_a_program_of_one_shell_line(program: str) -> None:
 )
 def test_what_is_not_known_is_skipped(program: str) -> None:
     skipped(f"`{program}`\n{_STORY}")
+
+
+def test_files_of_commands_have_arguments_and_an_end(tmp_path: Path) -> None:
+    (tmp_path / "set.sh").write_text("sysctl -q net.ipv4.$1=$2\n./set.sh $1 $2\n. ./set.sh $1 $2\n")
+    script = tmp_path / "script.pkt"
+    script.write_text(f"`./set.sh tcp_sack 0 && {_SCALE}`\n{_STORY}")
+    assert run_file(script, Configuration(), {}).verdict is Verdict.PASSED
 
 
 def test_a_script_that_cannot_be_read_keeps_no_other_from_being_recorded(tmp_path: Path) -> None:

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 #: A command's exit status, and what it printed.
 Result = tuple[int, str]
 
+#: How deep programs may call programs, and how many commands there may be.
 _DEPTH: Final = 40
+_MOST: Final = 10_000
 _OPERATIONS: Final[dict[type[ast.operator], Callable[[int, int], int]]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -56,7 +58,7 @@ class Shell:
         self._functions: dict[str, Command] = {}
         self._arguments: list[str] = []
         self._status = 0
-        self._depth = 0
+        self._depth = self._steps = 0
         #: Whether what is not known does no harm.
         self._lenient = False
 
@@ -65,7 +67,7 @@ class Shell:
         with suppress(_Exit):
             self._sequence(parse(text), "")
 
-    def source(self, path: str) -> None:
+    def source(self, path: str, arguments: tuple[str, ...] = ()) -> None:
         """A file of commands beside the script; what restores or sets defaults is done by starting afresh.
 
         Of the settings in it those count that this stack has with values that it has. Raises Unsupported if there is no
@@ -73,11 +75,14 @@ class Shell:
         """
         file = self._folder / path
         if file.is_file():
-            before, self._lenient = self._lenient, True
+            self._deeper()
+            before = self._lenient, self._arguments
+            self._lenient, self._arguments = True, list(arguments)
             try:
                 self._adopt(file.read_text(encoding="utf-8", errors="replace"))
             finally:
-                self._lenient = before
+                self._lenient, self._arguments = before
+                self._depth -= 1
         elif "defaults" not in file.name and "restore" not in file.name:
             raise Unsupported(f"the command {path}")
 
@@ -169,6 +174,9 @@ class Shell:
     def _run(self, fields: list[str], given: str) -> Result:
         if not fields:
             return 0, ""
+        self._steps += 1
+        if self._steps > _MOST:
+            raise _Exit(1) if self._lenient else Unsupported("a program that does not end")
         name, *rest = fields
         name = name.rsplit("/", 1)[-1]
         if name in ("exit", "return"):
@@ -181,10 +189,11 @@ class Shell:
         if (text := _program(name, rest)) is not None:
             return self._nested(text, given)
         if name in (".", "source", "sh", "bash", "dash") and rest:
-            self.source(next((word for word in rest if not word.startswith("-")), ""))
+            path, *arguments = [word for word in rest if not word.startswith("-")] or [""]
+            self.source(path, tuple(arguments))
             return 0, ""
         if name.endswith(".sh"):
-            self.source(fields[0])
+            self.source(fields[0], tuple(rest))
             return 0, ""
         if shorter := self._commands.behind(name, rest):
             return self._run(shorter, given)
