@@ -111,14 +111,8 @@ def send_data(c: Connection) -> None:
         if c.snd_nxt > before or why == _CONGESTION:
             validation.sent(c, pieces, limited=why == _CONGESTION)
     end = c.buffer.end
-    if c.fin_queued and _ends(c) and c.snd_nxt == end and end < c.snd_una + c.snd_wnd and _quota(c) > 0:
-        c.snd_nxt = end + 1
-        c.counts.controls += 1
-        c.counts.data_sent_at = c.sent_at
-        if pieces is not None:
-            pieces.packets.append(end + 1 << 1)
-            pieces.pad(end + 1, c.mss - 1)
-        output.transmit(c, end, 0, FIN | ACK)
+    if c.fin_queued and _fin_is_next(c) and _quota(c) > 0:
+        _send_fin(c, pieces)
     if c.snd_nxt > before:
         output.log(c, c.snd_nxt - before)
     elif board is not None and board.doubtful == NEW_DATA and c.snd_max == c.recover:
@@ -178,12 +172,32 @@ def _send_small(c: Connection, pieces: Pieces, nagle: int, size: int) -> int:
     return 0 if quota > 1 else _CONGESTION
 
 
+def _fin_is_next(c: Connection) -> bool:
+    end = c.buffer.end
+    return _ends(c) and c.snd_nxt == end and end < c.snd_una + c.snd_wnd
+
+
+def _send_fin(c: Connection, pieces: Pieces | None) -> None:
+    end = c.snd_nxt
+    c.snd_nxt = end + 1
+    c.counts.controls += 1
+    c.counts.data_sent_at = c.sent_at
+    if pieces is not None:
+        pieces.packets.append(end + 1 << 1)
+        pieces.pad(end + 1, c.mss - 1)
+    output.transmit(c, end, 0, FIN | ACK)
+
+
 def send_one(c: Connection) -> bool:
-    """Send a packet of new data, if there are any and the peer has room for it (a tail loss probe): a segment, whatever
-    the congestion window, or as on Linux more if only the wish to send more at once held it back."""
+    """Send a packet of new data, or the FIN, if there are any and the peer has room for it (a tail loss probe): a
+    segment, whatever the congestion window, or as on Linux more if only the wish to send more at once held it back."""
     pieces = c.pieces
     if pieces is None or not pieces.queue:
-        return False
+        if not _fin_is_next(c):
+            return False
+        _send_fin(c, pieces)
+        output.log(c, 1)
+        return True
     most = max(min(_quota(c), largest(c)), 1)
     size = pieces.first(c.snd_nxt, most * c.mss)
     limit = _allowed(c, pieces, _NODELAY, size, most, 0, most)
