@@ -61,7 +61,9 @@ def find_loss(c: Connection, board: Scoreboard, moved: int) -> None:
     memory = c.rack
     assert memory is not None
     if moved if c.recovering else board.departed >= memory.reordering * c.mss:
-        board.lose(c.snd_una, flight.first_end(c))
+        end = flight.first_end(c)
+        flight.part(c, end)
+        board.lose(c.snd_una, end)
 
 
 def head_age(c: Connection, board: Scoreboard) -> float:
