@@ -420,7 +420,8 @@ def _transmit(c: Connection, pieces: Pieces, start: int, size: int, flags: int) 
         pieces.forget(c.snd_una)
     if size > c.mss:
         flags |= PSH  # as Linux does, so that a receiver that puts segments together knows when to stop waiting
-    if missing := flight.short(c, start, c.snd_nxt, c.mss):
+    if size % c.mss or flags & FIN:
+        missing = flight.short(c, start, c.snd_nxt, c.mss)
         pieces.pad(c.snd_nxt, missing)
         if c.board is not None:
             c.board.prr.sent += missing
