@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ...stack.calls import DatagramSocket
 from ...stack.calls import numbers as n
 from ...stack.calls.messages import Message, stamps_asked_for
+from ...stack.calls.reports import lend
 from ...transport.errors import error
 from ...transport.tcp.state import OPENING
 from .constants import CONSTANTS
@@ -138,6 +139,23 @@ def _put_stream(
     wait: bool,
     stamped: int | None,
 ) -> Waiting:
+    """What a call writes without copying is one loan, however many pieces it goes in."""
+    rest = flags & ~n.MSG_ZEROCOPY
+    sent: int = yield from _send_all(process, descriptor, content, rest, target, wait, stamped)
+    if sent and rest != flags:
+        lend(descriptor.stream)
+    return sent
+
+
+def _send_all(
+    process: Process,
+    descriptor: Descriptor,
+    content: bytes,
+    flags: int,
+    target: tuple[bytes, int] | None,
+    wait: bool,
+    stamped: int | None,
+) -> Waiting:
     stream = descriptor.stream
     limit = descriptor.time_limit(n.SO_SNDTIMEO, process.now)
     sent = 0
@@ -146,8 +164,7 @@ def _put_stream(
         try:
             if sent and stream.error:
                 return sent  # the next call tells
-            whole = len(content) - sent <= stream.room
-            sent += stream.send(content[sent:], flags if whole else flags & ~n.MSG_ZEROCOPY, target, stamped=stamped)
+            sent += stream.send(content[sent:], flags, target, stamped=stamped)
             flags &= ~n.MSG_FASTOPEN  # it connects already
             while wait and opens and stream.connection and stream.connection.state in OPENING:
                 if sent < len(content):

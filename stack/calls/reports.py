@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ...transport.tcp.state import State
 from ...transport.tcp.watched_buffer import unwatch, watch
 from . import numbers as n
 from .messages import ExtendedError, Report, stamps
@@ -24,6 +25,22 @@ _ENOMSG: Final = 42
 _HEADERS: Final = 40
 _TIMESTAMPS: Final = 12
 _UINT: Final = (1 << 32) - 1
+
+
+def report_on(socket: StreamSocket, connection: Connection, flags: int, stamped: int | None) -> None:
+    """See to it that the error queue tells what becomes of the data that were just written. As on Linux those in a SYN
+    are not stamped."""
+    wanted = (socket.timestamping if stamped is None else stamped) & n.SOF_TIMESTAMPING_TX_RECORD_MASK
+    if wanted and connection.state is not State.SYN_SENT:
+        socket.reports.write_stamped(connection, wanted)
+    if flags & n.MSG_ZEROCOPY:
+        lend(socket)
+
+
+def lend(socket: StreamSocket) -> None:
+    """All that was written by now is the program's memory, if SO_ZEROCOPY says so."""
+    if socket.connection is not None and socket.integer_option(n.SOL_SOCKET, n.SO_ZEROCOPY):
+        socket.reports.write_lent(socket.connection)
 
 
 class Stamped:
@@ -96,6 +113,10 @@ class Reports:
         """Data were written with MSG_ZEROCOPY."""
         number = connection.buffer.end - 1
         last = self._lent[-1] if self._lent else None
+        if number < connection.snd_una:  # in a SYN
+            self._socket.report_returned(self._loans, self._loans)
+            self._loans += 1
+            return
         if last is not None and last.number >= connection.snd_nxt:
             last.last = self._loans
             last.number = number

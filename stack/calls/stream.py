@@ -24,7 +24,7 @@ from . import reading, report_options
 from .base import Socket, is_multicast
 from .messages import failure_report
 from .options import STREAM
-from .reports import Reports
+from .reports import Reports, report_on
 
 if TYPE_CHECKING:
     from collections import deque
@@ -388,7 +388,7 @@ class StreamSocket(Socket):
             raise error(errno.EAGAIN)
         self.write(bytes(memoryview(data)[:size]), flags, whole=size == len(data))
         if size and self.values:
-            self._report_on(connection, flags, stamped)
+            report_on(self, connection, flags, stamped)
         return size
 
     def _open_by_sending(self, data: Buffer, address: tuple[Address, int] | None) -> None:
@@ -406,17 +406,6 @@ class StreamSocket(Socket):
         if self._connection is not None and self.opens_by_sending and not data:
             self._connection.mark()  # the SYN goes without any
             raise error(errno.EINPROGRESS)
-
-    def _report_on(self, connection: Connection, flags: int, stamped: int | None) -> None:
-        """See to it that the error queue tells what becomes of the data that were just written."""
-        wanted = self.timestamping if stamped is None else stamped
-        wanted &= n.SOF_TIMESTAMPING_TX_RECORD_MASK
-        lent = flags & n.MSG_ZEROCOPY and self.values.get((n.SOL_SOCKET, n.SO_ZEROCOPY))
-        if wanted or lent:
-            if wanted:
-                self.reports.write_stamped(connection, wanted)
-            if lent:
-                self.reports.write_lent(connection)
 
     def count_stamps(self, *, from_end: bool) -> None:
         report_options.count_stream_stamps(self, from_end=from_end)
