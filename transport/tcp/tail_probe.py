@@ -134,6 +134,8 @@ def acknowledged(c: Connection, board: Scoreboard, ack: int, *, only: bool) -> N
         return
     if ack > board.tail_end:
         board.tail_end = 0
+        if c.undo is not None:
+            c.undo.cwnd = c.congestion.cwnd  # as on Linux, what an undo gives back is the window before this
         c.congestion.lost(c.snd_max - c.snd_una, c.mss)
         c.congestion.settle()
         ecn.reduced(c)
