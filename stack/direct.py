@@ -216,7 +216,7 @@ class HostSocket(kernel.socket):
             if flags & n.MSG_WAITALL:
                 return self._receive_all(bufsize, flags & ~n.MSG_WAITALL)
             return self._receive(bufsize, flags)
-        return bytes(self._datagram(flags)[0][:bufsize])
+        return self._datagram(bufsize, flags)[0]
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         view = memoryview(buffer).cast("B")
@@ -232,8 +232,8 @@ class HostSocket(kernel.socket):
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> tuple[bytes, Any]:
         if isinstance(self.calls, StreamSocket):
             return self.recv(bufsize, flags), None
-        payload, source = self._datagram(flags)
-        return bytes(payload[:bufsize]), socket_address(*source)
+        payload, source = self._datagram(bufsize, flags)
+        return payload, None if source is None else socket_address(*source)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
         view = memoryview(buffer).cast("B")
@@ -316,15 +316,16 @@ class HostSocket(kernel.socket):
             parts += data
         return bytes(parts)
 
-    def _datagram(self, flags: int) -> tuple[memoryview, tuple[Address, int]]:
+    def _datagram(self, size: int, flags: int) -> tuple[bytes, tuple[Address, int] | None]:
         calls = self.calls
         assert isinstance(calls, DatagramSocket)
+        if flags or calls.values:
+            message = self._message(size, flags)
+            return message.data[:size], message.source
         self._check_open()
-        while True:
-            datagram = calls.peek() if flags & n.MSG_PEEK else calls.receive()
-            if datagram is not None:
-                return datagram
+        while (datagram := calls.receive()) is None:
             self._block(n.READABLE, flags)
+        return bytes(datagram[0][:size]), datagram[1]
 
     # sending
 

@@ -303,15 +303,6 @@ class DatagramSocket(Socket):
         self.endpoint.error = self.error_queue.next_errno
         return message
 
-    def peek(self) -> tuple[memoryview, tuple[Address, int]] | None:
-        """The next datagram, which stays; None when none waits."""
-        received = self.endpoint.received
-        return received[0] if received else None
-
-    def skip(self) -> None:
-        """Drop the next datagram."""
-        self.endpoint.receive()
-
     def _option_changed(self) -> None:
         endpoint = self.endpoint
         endpoint.detailed = any(self.values.get(option) for option in _DETAILS)

@@ -6,6 +6,7 @@ Both count as Linux does: stamps by the number of the write's last byte, writes 
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Final
 
 from ...transport.tcp.state import State
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from .messages import Control
     from .stream import StreamSocket
 
-_ENOMSG: Final = 42
 #: Of IP and TCP, without options.
 _HEADERS: Final = 40
 _TIMESTAMPS: Final = 12
@@ -111,20 +111,19 @@ class Reports:
 
     def write_lent(self, connection: Connection) -> None:
         """Data were written with MSG_ZEROCOPY."""
-        number = connection.buffer.end - 1
-        last = self._lent[-1] if self._lent else None
-        if number < connection.snd_una:  # in a SYN
-            self._socket.report_returned(self._loans, self._loans)
-            self._loans += 1
+        number, loan = connection.buffer.end - 1, self._loans
+        self._loans += 1
+        if number < connection.snd_una:  # they went in a SYN, and are acknowledged
+            self._socket.report_returned(loan, loan)
             return
+        last = self._lent[-1] if self._lent else None
         if last is not None and last.number >= connection.snd_nxt:
-            last.last = self._loans
+            last.last = loan
             last.number = number
             unwatch(connection, last)
         else:
-            last = Lent(self, self._loans, number)
+            last = Lent(self, loan, number)
             self._lent.append(last)
-        self._loans += 1
         watch(connection, last)
 
     def stamp(self, kind: int, key: int, payload: bytes) -> None:
@@ -133,7 +132,7 @@ class Reports:
         socket, connection = self._socket, self._socket.connection
         going = kind != n.SCM_TSTAMP_ACK
         data = key if socket.timestamping & n.SOF_TIMESTAMPING_OPT_ID else 0
-        failure = ExtendedError(_ENOMSG, n.SO_EE_ORIGIN_TIMESTAMPING, info=kind, data=data)
+        failure = ExtendedError(errno.ENOMSG, n.SO_EE_ORIGIN_TIMESTAMPING, info=kind, data=data)
         told: tuple[Control, ...] = (stamps(socket.calls.wall_clock()),)
         known = payload
         if socket.timestamping & n.SOF_TIMESTAMPING_OPT_TSONLY:

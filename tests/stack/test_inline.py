@@ -174,6 +174,20 @@ def test_datagrams(ends: tuple[InlineHost, InlineHost]) -> None:
     thread.join(10)
 
 
+def test_looking_at_datagrams(ends: tuple[InlineHost, InlineHost]) -> None:
+    here, _ = ends
+    with here.socket(type=kernel.SOCK_DGRAM) as sock:
+        sock.bind(("10.0.0.1", 53))
+        sock.setsockopt(kernel.SOL_SOCKET, n.SO_PEEK_OFF, 1)
+        for data in b"abc", b"de":
+            sock.sendto(data, ("10.0.0.1", 53))
+        assert sock.recv(1, kernel.MSG_PEEK) == b"b"
+        assert sock.recvfrom(9, kernel.MSG_PEEK) == (b"c", ("10.0.0.1", 53))
+        assert sock.recv(9) == b"abc"
+        assert sock.getsockopt(kernel.SOL_SOCKET, n.SO_PEEK_OFF) == 0
+        assert sock.recv(9, kernel.MSG_PEEK) == b"de"
+
+
 def test_time_outs_and_refusals(ends: tuple[InlineHost, InlineHost]) -> None:
     here, there = ends
     with here.create_server(("10.0.0.1", 7)) as listener:

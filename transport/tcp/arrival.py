@@ -287,7 +287,7 @@ def _ack_arrives(c: Connection, segment: Segment) -> bool:
         if not opening.completed(c, segment):
             return False
     elif not max(c.snd_una - c.max_snd_wnd, c.iss + c.counts.passive) <= ack <= c.snd_max:
-        c.tcp.challenge(c)  # RFC 5961 §5.2
+        c.tcp.challenge(c)  # RFC 5961 §5.2; as on Linux a client's SYN counts as what might not be acknowledged
         return False
     c.heard_at = c.tcp.scheduler.now
     window, una = segment.window << c.snd_shift, c.snd_una

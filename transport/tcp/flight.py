@@ -21,14 +21,16 @@ if TYPE_CHECKING:
 def segments(c: Connection, start: int, end: int) -> int:
     """In how many segments bytes from ``start`` to ``end``, which are on the way, were sent."""
     size, pieces = end - start, c.pieces
-    if size > 0 and pieces is not None and pieces.shorts:
-        size += pieces.missing(start, end)
+    if size <= 0:
+        return 0
+    if pieces is not None and pieces.shorts:
+        size = max(size + pieces.missing(start, end), 1)  # of a packet of which a part was acknowledged all is missing
     return -(-size // c.mss)
 
 
-def short(c: Connection, start: int, end: int, mss: int) -> int:
-    """How many bytes a packet is short of full segments of ``mss`` bytes, in which a FIN takes no room."""
-    size = min(end, c.buffer.end) - start
+def short(c: Connection, start: int, end: int) -> int:
+    """How many bytes a packet is short of full segments, in which a FIN takes no room."""
+    size, mss = min(end, c.buffer.end) - start, c.mss
     return (-size % mss if size else mss) - (end - start - size)
 
 
@@ -90,23 +92,24 @@ def keep_count(c: Connection, before: int) -> None:
 def part(c: Connection, *numbers: int) -> None:
     """Packets end before ``numbers`` from now on, as a part of one was sent again by itself."""
     pieces = c.pieces
-    packets = pieces.packets if pieces is not None else []
+    if pieces is None:
+        return
+    packets = pieces.packets
     for number in numbers:
         index = bisect_left(packets, number << 1)
         if index == len(packets) or packets[index] >> 1 == number or not c.snd_una < number < c.buffer.end:
             continue
         start, end = packets[index - 1] >> 1 if index else c.snd_una, packets[index] >> 1
         packets.insert(index, number << 1)
-        if pieces is not None:
-            recount(c, pieces, start, [number, end])
+        _recount(c, pieces, start, [number, end])
 
 
-def recount(c: Connection, pieces: Pieces, start: int, ends: list[int]) -> None:
+def _recount(c: Connection, pieces: Pieces, start: int, ends: list[int]) -> None:
     """What was sent from ``start`` on are packets with these ``ends`` from now on."""
     last, starts = ends[-1], [start, *ends]
     before = segments(c, start, last)
     parts = zip(starts, ends, strict=False)
-    pieces.reshape(start, last, [(end, missing) for start, end in parts if (missing := short(c, start, end, c.mss))])
+    pieces.reshape(start, last, [(end, missing) for start, end in parts if (missing := short(c, start, end))])
     c.counts.controls += segments(c, start, last) - before
 
 
@@ -124,7 +127,7 @@ def join(c: Connection, start: int, end: int) -> None:
         del packets[low:high]
         if c.board is not None and c.board.departed:
             c.counts.told_again += c.board.joined((high - low) * c.mss) // c.mss
-    recount(c, pieces, start, [end])
+    _recount(c, pieces, start, [end])
 
 
 def first_end(c: Connection) -> int:

@@ -186,13 +186,16 @@ class Pieces:
         for after, missing in packets:
             total += missing
             shorts.append((after, total))
-        shorts += [(after, sum_ + more) for after, sum_ in rest]
+        shorts += [(after, before + more) for after, before in rest]
         self.padding += more
         self.padded += more
 
     def end_record(self, end: int, una: int) -> None:
         """A record ends before ``end``; everything before ``una`` was acknowledged."""
-        self.records = [*self.records[bisect_right(self.records, una) :], end]
+        records = self.records
+        if records and records[0] <= una:
+            del records[: bisect_right(records, una)]
+        records.append(end)
 
     def record_after(self, start: int, most: int) -> int:
         """Where the record of ``start`` ends, or ``most`` if that is first."""

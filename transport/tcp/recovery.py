@@ -216,7 +216,7 @@ def _digest(
     """An acknowledgment that matters while there is trouble; ``blocks`` in order, ``reported``: it has a DSACK too."""
     una, now = c.snd_una, c.tcp.scheduler.now
     moved = ack - una
-    flight = c.snd_max - una - board.outside
+    outstanding = c.snd_max - una - board.outside
     losses = board.losses
     calm = board.open and not c.recovering and board.reducing < 0 and not board.echo
     board.original_arrived = board.resent_lost = board.unsure = False
@@ -241,7 +241,7 @@ def _digest(
     if early and c.room_wanted and send_memory.room(c) >= c.size_goal:
         c.notify = True  # nothing leaves the buffer, but there is room
     if c.rate is not None:
-        c.rate.digested(c, delivered, board.losses - losses, flight, now)
+        c.rate.digested(c, delivered, board.losses - losses, outstanding, now)
     settle(c, board)
 
 

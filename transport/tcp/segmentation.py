@@ -421,7 +421,7 @@ def _transmit(c: Connection, pieces: Pieces, start: int, size: int, flags: int) 
     if size > c.mss:
         flags |= PSH  # as Linux does, so that a receiver that puts segments together knows when to stop waiting
     if size % c.mss or flags & FIN:
-        missing = flight.short(c, start, c.snd_nxt, c.mss)
+        missing = flight.short(c, start, c.snd_nxt)
         pieces.pad(c.snd_nxt, missing)
         if c.board is not None:
             c.board.prr.sent += missing

@@ -61,13 +61,14 @@ def use_path(self: Connection, path: Path) -> None:
 
 
 def _limit(c: Connection) -> int:
+    """What the path carries in a packet beside its headers."""
     return min(c.path.mtu, _MAX_PACKET) - HEADERS[len(c.remote[0])]
 
 
 def announce(c: Connection) -> int:
-    """What our SYN is to say now."""
-    least = c.tcp.settings.advertised_mss or max(_limit(c), _LEAST_SAID)
-    return min(c.options.maxseg or least, least)
+    """The MSS that our SYN is to tell now."""
+    most = c.tcp.settings.advertised_mss or max(_limit(c), _LEAST_SAID)
+    return min(c.options.maxseg or most, most)
 
 
 def options(c: Connection) -> int:

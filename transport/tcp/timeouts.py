@@ -91,7 +91,7 @@ def enter_loss(c: Connection, board: Scoreboard) -> None:
     if board.sacked.around(c.snd_una) is not None:  # the peer has reneged: nothing that was told counts
         recent, end = inf, c.snd_max
     reducing = fresh or (repairing and c.snd_una >= c.recover) or (board.after_timeout and not c.retries)
-    flight = c.snd_max - c.snd_una
+    outstanding = c.snd_max - c.snd_una
     probed = int(board.tail_end > 0)
     newreno.forget(c, board)
     board.lose_everything(c.snd_una, end, recent)
@@ -101,7 +101,7 @@ def enter_loss(c: Connection, board: Scoreboard) -> None:
             c.rate.delivered -= early
     if reducing:
         undo.remember(c, probed=probed)
-    c.congestion.timed_out(flight, c.mss, again=not reducing)
+    c.congestion.timed_out(outstanding, c.mss, again=not reducing)
     c.congestion.cwnd = segmentation.in_flight(c, board) + c.mss
     if disordered and arrived >= c.tcp.settings.reordering * c.mss:
         memory.reordering = min(memory.reordering, c.tcp.settings.reordering)
