@@ -30,6 +30,8 @@ _SCALE = 'sysctl -q net.ipv4.tcp_rmem="4096 131072 33554432"'
         f"if test -e /proc/sys/net/ipv4/tcp_none; then reboot; elif false; then reboot\nelse\n {_OFF}\nfi",
         "for name in tcp_sack tcp_dsack; do sysctl -q net.ipv4.$name=0; done",
         "sysctl -q net.ipv4.tcp_sack=$(expr() { echo 0; }; expr)",
+        "first() { for name in $*; do echo $name; return 1; done; }\nsysctl -q net.ipv4.tcp_sack=$(first 0 1 || echo)",
+        "sysctl -q net.ipv4.tcp_sack=$(echo 0; exit 1); end() { exit; }; end; reboot",
         "echo 0 | tee /proc/sys/net/ipv4/tcp_sack > /dev/null",
         "sysctl -n net.ipv4.tcp_syncookies > /tmp/old; echo $(cat /tmp/old) 1 2>&1 >/dev/null; " + _OFF,
         "[ -d /nosuch ] && reboot; [[ 2 -gt 1 ]] && " + _OFF,
@@ -75,8 +77,9 @@ def test_what_is_not_known_is_skipped(program: str) -> None:
 
 def test_files_of_commands_have_arguments_and_an_end(tmp_path: Path) -> None:
     (tmp_path / "set.sh").write_text("sysctl -q net.ipv4.$1=$2\n./set.sh $1 $2\n. ./set.sh $1 $2\n")
+    (tmp_path / "value").write_text("0\n")
     script = tmp_path / "script.pkt"
-    script.write_text(f"`./set.sh tcp_sack 0 && {_SCALE}`\n{_STORY}")
+    script.write_text(f"`./set.sh tcp_sack $(cat value) && {_SCALE}`\n{_STORY}")
     assert run_file(script, Configuration(), {}).verdict is Verdict.PASSED
 
 

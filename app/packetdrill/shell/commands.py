@@ -123,7 +123,8 @@ class Commands:
         name = _name_of(path)
         if path.startswith(_PROC) and self._machine.has_sysctl(name):
             return f"{self._machine.get_sysctl(name)}\n"
-        return None
+        file = self._beside(path)
+        return file.read_text(encoding="utf-8", errors="replace") if file is not None and file.is_file() else None
 
     def write(self, path: str, text: str, *, append: bool) -> None:
         """Raises Unsupported for a setting that the stack does not have."""
@@ -135,7 +136,12 @@ class Commands:
     def _exists(self, path: str) -> bool:
         if path.startswith(_PROC):
             return self._machine.has_sysctl(_name_of(path)) or _name_of(path).startswith(_ELSEWHERE)
-        return path in self._files or (not path.startswith("/") and (self._folder / path).exists())
+        return path in self._files or self._beside(path) is not None
+
+    def _beside(self, path: str) -> Path | None:
+        """What lies there beside the script; what is elsewhere on this machine is nothing to it."""
+        file = self._folder / path
+        return file if not path.startswith("/") and file.exists() else None
 
     def _cat(self, words: list[str], given: str) -> Result:
         found = [self.content(path) for path in words if not path.startswith("-")]

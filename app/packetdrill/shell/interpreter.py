@@ -41,11 +41,16 @@ _OUTPUTS: Final = ("", "1")
 
 
 class _Exit(Exception):
-    """The program ends, or a function does."""
+    """The program ends, after it has ``printed`` something."""
 
     def __init__(self, status: int) -> None:
         super().__init__()
         self.status = status
+        self.printed = ""
+
+
+class _Return(_Exit):
+    """A function ends, or a file of commands."""
 
 
 class Shell:
@@ -98,10 +103,14 @@ class Shell:
 
     def _sequence(self, sequence: Sequence, given: str) -> Result:
         printed = ""
-        for before, pipeline in sequence.steps:
-            if before == ";" or (before == "&&") == (self._status == 0):
-                self._status, text = self._pipeline(pipeline, given)
-                printed += text
+        try:
+            for before, pipeline in sequence.steps:
+                if before == ";" or (before == "&&") == (self._status == 0):
+                    self._status, text = self._pipeline(pipeline, given)
+                    printed += text
+        except _Exit as end:
+            end.printed = printed + end.printed
+            raise
         return self._status, printed
 
     def _pipeline(self, pipeline: Pipeline, given: str) -> Result:
@@ -137,10 +146,14 @@ class Shell:
 
     def _for(self, body: For, given: str) -> Result:
         status, printed = 0, ""
-        for value in self._fields(body.words):
-            self._variables[body.name] = value
-            status, text = self._sequence(body.body, given)
-            printed += text
+        try:
+            for value in self._fields(body.words):
+                self._variables[body.name] = value
+                status, text = self._sequence(body.body, given)
+                printed += text
+        except _Exit as end:
+            end.printed = printed + end.printed
+            raise
         return status, printed
 
     def _case(self, body: Case, given: str) -> Result:
@@ -180,7 +193,8 @@ class Shell:
         name, *rest = fields
         name = name.rsplit("/", 1)[-1]
         if name in ("exit", "return"):
-            raise _Exit(int(rest[0]) if rest and rest[0].isdigit() else self._status)
+            end = _Exit if name == "exit" else _Return
+            raise end(int(rest[0]) if rest and rest[0].isdigit() else self._status)
         if name in ("export", "readonly", "local", "declare"):
             self._variables.update((word.partition("=")[0], word.partition("=")[2]) for word in rest if "=" in word)
             return 0, ""
@@ -205,8 +219,8 @@ class Shell:
         before, self._arguments = self._arguments, arguments
         try:
             return self._command(body, given)
-        except _Exit as end:
-            return end.status, ""
+        except _Return as end:
+            return end.status, end.printed
         finally:
             self._arguments = before
             self._depth -= 1
@@ -272,10 +286,13 @@ class Shell:
 
     def _printed(self, commands: Sequence) -> str:
         """Raises Unsupported if nobody knows."""
-        text = self._sequence(commands, "")[1].rstrip("\n")
+        try:
+            text = self._sequence(commands, "")[1]
+        except _Exit as end:
+            self._status, text = end.status, end.printed
         if UNKNOWN in text:
             raise Unsupported("a command's output")
-        return text
+        return text.rstrip("\n")
 
     def _variable(self, name: str) -> str:
         if name == "?":
