@@ -123,8 +123,10 @@ class Tcp:
         holder = self.connections.get(key)
         if holder is None:
             return True
-        reusable = self.settings.time_wait_reuse and isinstance(holder, TimeWait) and holder.timestamps
-        return reusable and isinstance(holder, TimeWait) and self.scheduler.now - holder.since >= 1.0
+        settings = self.settings
+        if not settings.time_wait_reuse or not isinstance(holder, TimeWait) or not holder.timestamps:
+            return False
+        return self.scheduler.now - holder.since >= settings.time_wait_reuse_delay
 
     def listen(self, local: tuple[Address, int], backlog: int, options: TcpOptions | None = None) -> Listener:
         """Passive OPEN (RFC 9293 §3.10.1) on a port that was bound before; an address of zeros is every address.

@@ -21,8 +21,10 @@ class TcpSettings:
     time_wait: float = 60.0
     #: How many ended connections TIME-WAIT remembers; the oldest make room (tcp_max_tw_buckets).
     max_time_wait: int = 65536
-    #: A connect may reuse an address pair in TIME-WAIT after a second, if timestamps tell the two apart (tcp_tw_reuse).
+    #: A connect may reuse an address pair in TIME-WAIT after some time, if timestamps tell the two apart (tcp_tw_reuse,
+    #: tcp_tw_reuse_delay).
     time_wait_reuse: bool = True
+    time_wait_reuse_delay: float = 1.0
     #: FIN-WAIT-2 of a connection that its user has closed (tcp_fin_timeout).
     fin_timeout: float = 60.0
     #: Retransmissions before ETIMEDOUT (tcp_syn_retries, tcp_synack_retries, tcp_retries2).
@@ -87,6 +89,8 @@ class TcpSettings:
     reflect_tos: bool = False
     #: A soft ICMP error ends an attempt to connect, and a handshake of a listener, as on Linux (RFC 5461 §2.2).
     soft_errors_end_handshakes: bool = False
+    #: A window without a scale is one that a peer may take for a signed number (tcp_workaround_signed_windows).
+    signed_windows: bool = False
     #: The receive window may shrink when memory turns out to hold less (tcp_shrink_window).
     shrink_window: bool = False
     #: New sockets let routers fragment what they send; 0: they learn the path's MTU (ip_no_pmtu_disc).

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _RATIO_BITS: Final = 8
 _HALF: Final = 1 << _RATIO_BITS - 1
 _UNSCALED: Final = 65535
+_SIGNED: Final = 32767
 #: What Linux keeps beside a packet, in front of it and behind; and the smallest piece of memory that it takes for one.
 _BESIDE: Final = 256
 _AROUND: Final = 64 + 320
@@ -159,6 +160,8 @@ def first(c: Connection, mss: int = 0) -> tuple[int, int]:
     offered = min(full, clamp)
     if offered > mss:
         offered -= offered % mss
+    if c.tcp.settings.signed_windows:
+        offered = min(offered, _SIGNED)
     if segments := c.tcp.settings.initial_receive_window:
         offered = min(offered, segments * mss)
     return offered, clamp
@@ -259,7 +262,8 @@ def offer(c: Connection) -> int:
             window = -(-offered >> shift) << shift
     c.rcv_adv = c.rcv_nxt + window
     field = window >> shift
-    return field if field < _UNSCALED else _UNSCALED
+    largest = _UNSCALED if shift or not c.tcp.settings.signed_windows else _SIGNED
+    return field if field < largest else largest
 
 
 def _shrunk(c: Connection) -> int:
