@@ -159,7 +159,7 @@ def _close(process: Process, fd: Expression) -> Waiting:
     found = process.table.pop(number(fd), None)
     if found is None:
         raise error(errno.EBADF)
-    if process.let_go(found):
+    if found.release():
         if isinstance(found, Descriptor):
             yield from _linger(process, found)
         found.let_go()

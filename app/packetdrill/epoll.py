@@ -76,6 +76,11 @@ class Epoll(Opened):
     def let_go(self) -> None:
         self.interests.clear()
 
+    def watches(self, opened: Opened) -> bool:
+        """Whether it does, itself or by way of other instances."""
+        others = [interest.opened for interest in self.interests.values()]
+        return opened in others or any(isinstance(other, Epoll) and other.watches(opened) for other in others)
+
     def take(self, most: int) -> list[tuple[int, int]]:
         """Events and data of what is ready, in the order in which it became so."""
         return [interest.report() for interest in self._waiting()[:most]]

@@ -84,7 +84,7 @@ def _dup2(process: Process, fd: Expression, to: Expression) -> int:
         return where
     found.references += 1
     replaced = process.table.pop(where, None)
-    if replaced is not None and process.let_go(replaced):
+    if replaced is not None and replaced.release():
         replaced.let_go()
     process.table[where] = found
     return where

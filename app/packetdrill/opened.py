@@ -46,6 +46,11 @@ class Opened(ABC):
         self.changes += 1
         self.changed_at = next(moments)
 
+    def release(self) -> bool:
+        """A descriptor stands for something else now, or for nothing. Whether it was the last one."""
+        self.references -= 1
+        return not self.references
+
     @abstractmethod
     def readiness(self) -> int:
         """What poll(2) would say now."""

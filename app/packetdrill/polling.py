@@ -108,6 +108,8 @@ def _epoll_ctl(process: Process, epoll: Expression, operation: Expression, fd: E
         raise error(errno.EEXIST if key in interests else errno.ENOENT)
     if what == _MODIFY and interests[key].events & EXCLUSIVE:
         raise error(errno.EINVAL)
+    if isinstance(opened, Epoll) and opened.watches(instance):
+        raise error(errno.ELOOP)
     interests[key] = Interest(opened, events, event_data(struct))
     return 0
 

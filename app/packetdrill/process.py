@@ -68,11 +68,6 @@ class Process(Program):
     def open(self, number: int, opened: Opened) -> None:
         self.table[number] = opened
 
-    def let_go(self, opened: Opened) -> bool:
-        """A descriptor stands for something else now, or for nothing. Whether it was the last one."""
-        opened.references -= 1
-        return not opened.references
-
     def under_test(self) -> StreamSocket | None:
         flow = self.flows.current
         found = None
