@@ -36,7 +36,7 @@ TUNNEL_SIZE: Final = 100
 @click.option(
     "--repeat",
     type=click.IntRange(1),
-    help="Samples of a figure.  [default: 5; --path: 1 to 4, by the loss]",
+    help="Samples of a figure.  [default: 5; --path: 1 to 8, by the loss]",
 )
 @click.option(
     "--only",
@@ -73,7 +73,7 @@ def command(
       netower bench --json > figures.json
       netower bench --simulation           idle hours, busy networks, memory
       netower bench --connections          an active connection beside 10,000 idle ones
-      netower bench --path --plot path.png round trips of 1 to 100 ms, loss of 0 to 5 %, in nine minutes
+      netower bench --path --plot path.png round trips of 1 to 100 ms, loss of 0 to 5 %, in a quarter of an hour
       netower bench --path --rtt 20 --loss 1% --seconds 20 --congestion bbr
       netower bench --fairness             two flows through one bottleneck
     """  # fmt: skip

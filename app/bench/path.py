@@ -63,7 +63,7 @@ class Conditions:
     def flows(self) -> int:
         """How many flows tell enough: the more is lost, the more is up to chance."""
         loss = units.fraction(self.loss)
-        return 4 if loss > 0.01 else 2 if loss else 1
+        return 8 if loss > 0.01 else 2 if loss else 1
 
     def options(self, seed: int) -> list[str]:
         wanted = {
