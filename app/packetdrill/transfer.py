@@ -112,7 +112,17 @@ def _put(
     wait = not (descriptor.nonblocking or bits & _MSG_DONTWAIT)
     target = _target(process, where) if bits & n.MSG_FASTOPEN else None
     stamped = stamps_asked_for(control)
-    return _put_stream(process, descriptor, content, bits & ~_MSG_DONTWAIT, target, wait, stamped)
+    rest = bits & ~(_MSG_DONTWAIT | n.MSG_ZEROCOPY)
+    sending = _put_stream(process, descriptor, content, rest, target, wait, stamped)
+    return _lent(descriptor, sending) if bits & n.MSG_ZEROCOPY else sending
+
+
+def _lent(descriptor: Descriptor, sending: Waiting) -> Waiting:
+    """What a call writes without copying is one loan, however many pieces it goes in."""
+    sent: int = yield from sending
+    if sent:
+        lend(descriptor.stream)
+    return sent
 
 
 def put_stream(process: Process, descriptor: Descriptor, content: bytes, flags: int = 0) -> Waiting:
@@ -131,23 +141,6 @@ def _target(process: Process, where: Expression) -> tuple[bytes, int] | None:
 
 
 def _put_stream(
-    process: Process,
-    descriptor: Descriptor,
-    content: bytes,
-    flags: int,
-    target: tuple[bytes, int] | None,
-    wait: bool,
-    stamped: int | None,
-) -> Waiting:
-    """What a call writes without copying is one loan, however many pieces it goes in."""
-    rest = flags & ~n.MSG_ZEROCOPY
-    sent: int = yield from _send_all(process, descriptor, content, rest, target, wait, stamped)
-    if sent and rest != flags:
-        lend(descriptor.stream)
-    return sent
-
-
-def _send_all(
     process: Process,
     descriptor: Descriptor,
     content: bytes,

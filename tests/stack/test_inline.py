@@ -6,6 +6,7 @@ import errno
 import socket as kernel
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,8 @@ from netower.stack.inline import InlineHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from netower.stack.direct import HostSocket
 
 
 TCP_INQ = n.TCP_INQ
@@ -38,6 +41,17 @@ def together(host: InlineHost, program: Callable[[InlineHost], None]) -> threadi
     thread = threading.Thread(target=program, args=(host,))
     thread.start()
     return thread
+
+
+@contextmanager
+def connected(ends: tuple[InlineHost, InlineHost], seconds: float) -> Iterator[HostSocket]:
+    """A connection from one host to the other, which works for so long and accepts nothing."""
+    here, there = ends
+    with there.create_server(("10.0.0.2", 80)):
+        thread = together(there, lambda host: host.run(seconds))
+        with here.create_connection(("10.0.0.2", 80), timeout=5) as client:
+            yield client
+        thread.join()
 
 
 def test_streams(ends: tuple[InlineHost, InlineHost]) -> None:
@@ -107,38 +121,30 @@ def test_messages_with_control(ends: tuple[InlineHost, InlineHost]) -> None:
 
 
 def test_an_error_queue_that_nobody_reads_keeps_no_call_from_waiting(ends: tuple[InlineHost, InlineHost]) -> None:
-    here, there = ends
-    with there.create_server(("10.0.0.2", 80)):
-        thread = together(there, lambda host: host.run(0.3))
-        with here.create_connection(("10.0.0.2", 80), timeout=5) as client:
-            client.setsockopt(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, n.SOF_TIMESTAMPING_SOFTWARE)
-            stamped = [(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, n.SOF_TIMESTAMPING_TX_ACK.to_bytes(4, "little"))]
-            client.sendmsg([b"data"], stamped)
-            assert here.select([client], timeout=5) == ([client], [])
-            client.settimeout(0.01)
-            with pytest.raises(TimeoutError):
-                client.recv(1)
-            assert client.recvmsg(100, 1000, n.MSG_ERRQUEUE)[2] == n.MSG_ERRQUEUE
-        thread.join()
+    with connected(ends, 0.3) as client:
+        client.setsockopt(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, n.SOF_TIMESTAMPING_SOFTWARE)
+        stamped = [(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, n.SOF_TIMESTAMPING_TX_ACK.to_bytes(4, "little"))]
+        client.sendmsg([b"data"], stamped)
+        assert ends[0].select([client], timeout=5) == ([client], [])
+        client.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+        assert client.recvmsg(100, 1000, n.MSG_ERRQUEUE)[2] == n.MSG_ERRQUEUE
 
 
 def test_reports_that_nobody_reads_have_the_room_of_the_receive_buffer(ends: tuple[InlineHost, InlineHost]) -> None:
-    here, there = ends
-    with there.create_server(("10.0.0.2", 80)):
-        thread = together(there, lambda host: host.run(0.5))
-        with here.create_connection(("10.0.0.2", 80), timeout=5) as client:
-            client.setsockopt(kernel.SOL_SOCKET, kernel.SO_RCVBUF, 4000)
-            client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, 1)
-            bits = n.SOF_TIMESTAMPING_SOFTWARE | n.SOF_TIMESTAMPING_TX_SOFTWARE
-            client.setsockopt(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, bits)
-            for _ in range(20):
-                client.sendall(bytes(1000))
-            found = 0
-            with pytest.raises(BlockingIOError):
-                while client.recvmsg(1000, 1000, n.MSG_ERRQUEUE)[0]:
-                    found += 1
-            assert 1 < found < 8
-        thread.join()
+    with connected(ends, 0.5) as client:
+        client.setsockopt(kernel.SOL_SOCKET, kernel.SO_RCVBUF, 4000)
+        client.setsockopt(kernel.IPPROTO_TCP, kernel.TCP_NODELAY, 1)
+        bits = n.SOF_TIMESTAMPING_SOFTWARE | n.SOF_TIMESTAMPING_TX_SOFTWARE
+        client.setsockopt(kernel.SOL_SOCKET, n.SO_TIMESTAMPING, bits)
+        for _ in range(20):
+            client.sendall(bytes(1000))
+        found = 0
+        with pytest.raises(BlockingIOError):
+            while client.recvmsg(1000, 1000, n.MSG_ERRQUEUE)[0]:
+                found += 1
+        assert 1 < found < 8
 
 
 def test_datagrams_with_control(ends: tuple[InlineHost, InlineHost]) -> None:

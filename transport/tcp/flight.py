@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from .connection import Connection
     from .pieces import Pieces
@@ -34,11 +34,15 @@ def short(c: Connection, start: int, end: int) -> int:
     return (-size % mss if size else mss) - (end - start - size)
 
 
+def _ends(c: Connection) -> Sequence[int]:
+    """Of the packets on the way, as `Pieces.packets` has them."""
+    return c.pieces.packets if c.pieces is not None else ()
+
+
 def packets(c: Connection) -> Iterator[Range]:
     """The packets on the way, as they were sent first."""
-    ends = c.pieces.packets if c.pieces is not None else ()
     start = c.snd_una
-    for packet in ends:
+    for packet in _ends(c):
         if packet >> 1 > start:
             yield start, packet >> 1
             start = packet >> 1
@@ -47,7 +51,7 @@ def packets(c: Connection) -> Iterator[Range]:
 def last_segment(c: Connection) -> int:
     """Where the last segment that was sent begins: of a packet of several, the last of them."""
     una, mss = c.snd_una, c.mss
-    packets = c.pieces.packets if c.pieces is not None else ()
+    packets = _ends(c)
     if not packets or packets[-1] >> 1 != c.snd_max:
         return max(una, c.snd_max - mss)
     start = max(packets[-2] >> 1 if len(packets) > 1 else una, una)
@@ -59,14 +63,14 @@ def pushed_at(c: Connection, start: int, end: int) -> bool:
     for being several segments, which counts now again."""
     if end - start > c.mss:
         return True
-    packets = c.pieces.packets if c.pieces is not None else ()
+    packets = _ends(c)
     index = bisect_right(packets, start << 1 | 1)
     return any(packet & 1 for packet in packets[index : bisect_right(packets, end << 1 | 1, index)])
 
 
 def whole(c: Connection, start: int, end: int) -> Range:
     """What of ``start`` to ``end``, told by a SACK block, are whole segments: as on Linux others have not arrived."""
-    packets, mss = c.pieces.packets if c.pieces is not None else (), c.mss
+    packets, mss = _ends(c), c.mss
     index = bisect_right(packets, start << 1 | 1)
     if index < len(packets) and (beyond := (start - (packets[index - 1] >> 1 if index else c.snd_una)) % mss):
         start = min(start + mss - beyond, packets[index] >> 1)
@@ -132,7 +136,7 @@ def join(c: Connection, start: int, end: int) -> None:
 
 def first_end(c: Connection) -> int:
     """Where the first segment on the way ends."""
-    packets = c.pieces.packets if c.pieces is not None else ()
+    packets = _ends(c)
     index = bisect_right(packets, c.snd_una << 1 | 1)
     end = min(c.snd_una + c.mss, c.snd_max)
     return min(end, packets[index] >> 1) if index < len(packets) else end
@@ -141,8 +145,7 @@ def first_end(c: Connection) -> int:
 def boundary(c: Connection, start: int, end: int) -> int:
     """Up to where, at most ``end``, bytes from ``start`` on go again as one packet, and the FIN behind them: packets
     stay what they were, but small ones are put together up to a segment (as Linux does)."""
-    pieces, written = c.pieces, c.buffer.end
-    packets = pieces.packets if pieces is not None else ()
+    pieces, packets, written = c.pieces, _ends(c), c.buffer.end
     index = bisect_right(packets, start << 1 | 1)
     if pieces is None or index == len(packets):
         return end
